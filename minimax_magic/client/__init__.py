@@ -1,0 +1,1 @@
+"""The client: limiter, retry, and the place where their order can be read."""

@@ -1,0 +1,449 @@
+"""`MiniMax`: a prompt goes in, events or a reply come out.
+
+`MiniMax._events` is where the order of the parts can be read: limiter, bearer, send, classify,
+decode, and what is tried again. The parts know nothing of each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self, Unpack
+
+from minimax_magic.auth.sources import AuthSource
+from minimax_magic.client.rate_limit import RateLimiter
+from minimax_magic.client.retry import Attempts, RetryPolicy
+from minimax_magic.clock import Clock
+from minimax_magic.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    CredentialInvalid,
+    InterruptReason,
+    MinimaxError,
+    StreamInterrupted,
+)
+from minimax_magic.events import (
+    ChatReply,
+    Finished,
+    Notice,
+    ReplyBuilder,
+    RetryScheduled,
+    Started,
+    StreamEvent,
+    StreamFailed,
+    TextDelta,
+    UsageUpdate,
+)
+from minimax_magic.messages import ApiFlavor, ChatOptions, ChatRequest, Prompt, make_request
+from minimax_magic.pricing import cost
+from minimax_magic.transport import HttpResponse, Transport
+from minimax_magic.usage.quota import QuotaAlert
+from minimax_magic.wire.anthropic_messages import AnthropicMessagesCodec
+from minimax_magic.wire.codec import AnswerInfo, Codec, Decoder, Encoded
+from minimax_magic.wire.http import (
+    Endpoint,
+    HttpRequest,
+    bearer_headers,
+    error_from_response,
+    is_missing_route,
+    not_an_answer,
+    parse_json,
+    remaining_quota,
+)
+from minimax_magic.wire.openai_compat import OpenAICompatCodec
+from minimax_magic.wire.sse import SSEParser
+from minimax_magic.wire.stop import StopCutter
+
+_CODECS: dict[ApiFlavor, Codec] = {
+    ApiFlavor.OPENAI_COMPAT: OpenAICompatCodec(),
+    ApiFlavor.ANTHROPIC_MESSAGES: AnthropicMessagesCodec(),
+}
+
+# A whole answer comes in one piece after the model is done, so silence before it is no fault: the
+# longest answers take about this many times the pause that would end a stream.
+_WHOLE_ANSWER_PATIENCE = 10
+# How long to wait for the end of a body whose answer is complete, to keep the connection for the
+# next request; it is nearly always there already.
+_TAIL_S = 0.25
+
+
+class Client:
+    """Talks to one endpoint with one credential. `MiniMax` builds one from settings.
+
+    Args:
+        endpoint: Where to send, and which wire to speak.
+        auth: Gives the bearer, asked anew for every attempt.
+        transport: Sends the bytes.
+        limiter: Asked before every attempt.
+        clock: For waits between attempts.
+        model: Used where a request names none.
+        idle_timeout_s: Longest silence inside a stream; None: no limit.
+        max_retry_wait_s: A server that asks for more patience than this fails the request at once.
+        uniform: Gives numbers in [0, 1), for jitter.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        auth: AuthSource,
+        transport: Transport,
+        limiter: RateLimiter,
+        clock: Clock,
+        model: str,
+        user_agent: str,
+        group_id: str | None = None,
+        retry: RetryPolicy | None = None,
+        idle_timeout_s: float | None = 120.0,
+        max_retry_wait_s: float = 120.0,
+        quota_alert: QuotaAlert | None = None,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self.endpoint = endpoint
+        self.model = model
+        self._auth = auth
+        self._transport = transport
+        self._limiter = limiter
+        self._clock = clock
+        self._user_agent = user_agent
+        self._group_id = group_id
+        self._retry = retry or RetryPolicy()
+        self._idle_timeout_s = idle_timeout_s
+        self._max_retry_wait_s = max_retry_wait_s
+        self._quota_alert = quota_alert or QuotaAlert(None)
+        self._uniform = uniform
+        self._codec = _CODECS[endpoint.flavor]
+        self._route = 0  # the candidate that answered last
+
+    async def chat(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> ChatReply:
+        """The whole answer, in one piece.
+
+        Args:
+            prompt: A string, a list of messages, or a `ChatRequest`.
+            **options: Fields of `ChatRequest`; they win over those of a request.
+
+        Raises:
+            MinimaxError: Any of the tree in `minimax_magic.errors` but `StreamInterrupted`'s
+                `cancelled`.
+        """
+        request = make_request(prompt, options, default_model=self.model)
+        builder = ReplyBuilder(request.model)
+        async with aclosing(self._events(request, builder, stream=False)) as events:
+            async for _ in events:
+                pass
+        return _build(builder, request)
+
+    def stream(
+        self, prompt: Prompt, *, whole: bool = False, **options: Unpack[ChatOptions]
+    ) -> ChatStream:
+        """The answer as it comes; arguments as for `chat`.
+
+        Use it as `async with client.stream(...) as stream: async for event in stream: ...`. Leaving
+        the block closes the connection, which is what stops the server from working on.
+
+        Args:
+            whole: Ask for the answer in one piece; the events are the same, but come at the end.
+        """
+        request = make_request(prompt, options, default_model=self.model)
+        builder = ReplyBuilder(request.model)
+        return ChatStream(self._events(request, builder, stream=not whole), builder, request)
+
+    async def close(self) -> None:
+        """Closes the connections. The client can be used again; it then opens new ones."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # ---------------------------------------------------------------- the order of the parts
+
+    async def _events(
+        self, request: ChatRequest, builder: ReplyBuilder, *, stream: bool
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """One request with its retries. Nothing is retried once part of an answer is out."""
+        encoded = self._codec.encode(request, stream=stream)
+        attempts = Attempts(self._retry, self._max_retry_wait_s, self._uniform)
+        refreshed = begun = False
+        while True:
+            try:
+                async with aclosing(self._attempt(request, encoded, stream=stream)) as batches:
+                    async for batch in batches:
+                        begun = True
+                        for event in batch:
+                            builder.apply(event)
+                            yield event
+                return
+            except MinimaxError as error:
+                if begun or isinstance(error, _AnswerLost):
+                    raise _interrupted(error, _build(builder, request)) from error
+                if isinstance(error, CredentialInvalid) and not refreshed:
+                    refreshed = True
+                    if await self._auth.force_refresh():
+                        continue
+                wait_s = attempts.after(error)
+                if wait_s is None:
+                    self._add_retry_facts(error, attempts)
+                    raise
+                retry = RetryScheduled(error.message, wait_s, attempts.number)
+            yield retry
+            await self._clock.sleep(retry.wait_s)
+
+    async def _attempt(
+        self, request: ChatRequest, encoded: Encoded, *, stream: bool
+    ) -> AsyncGenerator[list[StreamEvent], None]:
+        """Limiter, bearer, send, classify (all in `_send`), decode: one answer in batches of events.
+
+        The first batch holds a piece of the answer: a mere start is kept back, since a failure that
+        follows it may still be tried again.
+        """
+        response, info = await self._send(encoded.body, stream=stream)
+        decoder = self._codec.decoder(info)
+        batches = _read_answer(response, decoder, info)
+        cutter = StopCutter(request.stop) if any(request.stop) else None
+        if cutter is not None:
+            batches = _cut_at_stop(batches, cutter)
+        held: list[StreamEvent] | None = []
+        try:
+            async for batch in batches:
+                failed = batch[-1] if batch and isinstance(batch[-1], StreamFailed) else None
+                if failed is not None:
+                    batch = batch[:-1]
+                if held is not None:
+                    held += batch
+                    if any(not isinstance(event, Started | UsageUpdate) for event in batch):
+                        held[1:1] = [Notice(text) for text in encoded.notices]
+                        yield held
+                        held = None
+                elif batch:
+                    yield batch
+                if failed is not None:
+                    raise failed.error
+        except APIConnectionError as error:
+            silent = isinstance(error, APITimeoutError)
+            raise _AnswerLost("timeout" if silent else "disconnected", error) from error
+        finally:
+            await batches.aclose()
+            response.close()
+        if not (decoder.finished or (cutter is not None and cutter.hit)):
+            raise _AnswerLost("truncated", _truncated(info))
+
+    async def _send(self, body: bytes, *, stream: bool) -> tuple[HttpResponse, AnswerInfo]:
+        """Sends to the first route that exists. Any answer but a 200 is raised."""
+        route = self._route
+        while True:
+            await self._limiter.acquire()
+            bearer = await self._auth.fresh_bearer()
+            request = self._http_request(route, bearer, body, stream=stream)
+            response = await self._transport.send(request)
+            self._quota_alert.observe(remaining_quota(response.headers))
+            if response.status == 200:
+                self._route = route
+                return response, _answer_info(response, request.url, bearer)
+            try:
+                refusal = await response.read()
+            finally:
+                response.close()
+            if is_missing_route(response.status, refusal) and route + 1 < self._routes:
+                route += 1
+                continue
+            raise error_from_response(
+                response.status,
+                response.headers,
+                refusal,
+                url=request.url,
+                now=self._clock.time(),
+                secrets=(bearer,),
+            )
+
+    @property
+    def _routes(self) -> int:
+        return len(self.endpoint.candidates)
+
+    def _http_request(self, route: int, bearer: str, body: bytes, *, stream: bool) -> HttpRequest:
+        silence_s = self._idle_timeout_s
+        if silence_s is not None and not stream:
+            silence_s *= _WHOLE_ANSWER_PATIENCE
+        headers = bearer_headers(
+            bearer,
+            self.endpoint.flavor,
+            stream=stream,
+            group_id=self._group_id,
+            user_agent=self._user_agent,
+        )
+        return HttpRequest("POST", self.endpoint.candidates[route], headers, body, silence_s)
+
+    def _add_retry_facts(self, error: MinimaxError, attempts: Attempts) -> None:
+        """Says in the error how often it was tried, or when to come back."""
+        asked_ms = getattr(error, "retry_after_ms", None)
+        if asked_ms is not None and asked_ms / 1000 > self._max_retry_wait_s:
+            at = datetime.fromtimestamp(self._clock.time(), UTC) + timedelta(milliseconds=asked_ms)
+            error.hint = (
+                f"The server asks to come back in {asked_ms / 1000:,.0f} s, at {at:%H:%M:%S} UTC."
+            )
+        elif attempts.number > 2:
+            error.message = f"{error.message} (tried {attempts.number - 1} times)"
+
+
+class ChatStream:
+    """An answer on its way; see `Client.stream`.
+
+    Iterating gives events once. `reply` is what has been received so far, and the whole answer
+    after the loop.
+    """
+
+    def __init__(
+        self,
+        events: AsyncGenerator[StreamEvent, None],
+        builder: ReplyBuilder,
+        request: ChatRequest,
+    ) -> None:
+        self.request = request
+        self._events = events
+        self._builder = builder
+
+    @property
+    def reply(self) -> ChatReply:
+        return _build(self._builder, self.request)
+
+    def __aiter__(self) -> AsyncIterator[StreamEvent]:
+        return self._events
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._events.aclose()
+
+
+# -------------------------------------------------------------------------------- one answer
+
+
+async def _read_answer(
+    response: HttpResponse, decoder: Decoder, info: AnswerInfo
+) -> AsyncGenerator[list[StreamEvent], None]:
+    """The events of each network read. A server may answer a stream request with plain JSON."""
+    content_type = response.headers.get("content-type", "").lower()
+    if "event-stream" not in content_type and content_type:
+        body = await response.read()
+        payload = parse_json(body)
+        if isinstance(payload, dict):
+            yield decoder.feed_whole(payload)
+        else:
+            yield [StreamFailed(not_an_answer(content_type, body, url=info.url))]
+        return
+    parser = SSEParser()
+    chunks = response.chunks()
+    try:
+        async for chunk in chunks:
+            events: list[StreamEvent] = []
+            for data in parser.feed(chunk):
+                events += decoder.feed(data)
+            if events:
+                yield events
+            if decoder.finished:
+                await _read_to_end(chunks)
+                return
+    except APIConnectionError:
+        # all of the answer may have come but its closing words
+        events = decoder.close()
+        if events:
+            yield events
+        if decoder.finished:
+            return
+        raise
+    events = []
+    for data in parser.close():
+        events += decoder.feed(data)
+    yield events + decoder.close()
+
+
+async def _read_to_end(chunks: AsyncIterator[bytes]) -> None:
+    try:
+        async with asyncio.timeout(_TAIL_S):
+            async for _ in chunks:
+                pass
+    except (TimeoutError, APIConnectionError):
+        return  # the answer is complete; the connection is then simply not used again
+
+
+async def _cut_at_stop(
+    batches: AsyncGenerator[list[StreamEvent], None], cutter: StopCutter
+) -> AsyncGenerator[list[StreamEvent], None]:
+    """Ends the answer at a stop string; the rest is not read."""
+    async with aclosing(batches):
+        async for batch in batches:
+            cut: list[StreamEvent] = []
+            for event in batch:
+                if isinstance(event, TextDelta):
+                    text = cutter.feed(event.text)
+                elif isinstance(event, UsageUpdate):
+                    text = ""
+                    cut.append(event)
+                else:
+                    text = cutter.flush()
+                if text:
+                    cut.append(TextDelta(text))
+                if not isinstance(event, TextDelta | UsageUpdate):
+                    cut.append(event)
+                if cutter.hit:
+                    yield [*cut, Finished("stop")]
+                    return
+            yield cut
+
+
+def _answer_info(response: HttpResponse, url: str, bearer: str) -> AnswerInfo:
+    headers = response.headers
+    request_id = headers.get("trace-id") or headers.get("minimax-request-id")
+    simulated = "x-minimax-simulated" in headers
+    return AnswerInfo(url, request_id, simulated, (bearer,))
+
+
+def _build(builder: ReplyBuilder, request: ChatRequest) -> ChatReply:
+    usage = builder.usage
+    usd = cost(request.model, usage, service_tier=request.service_tier) if usage else None
+    return builder.build(usd)
+
+
+class _AnswerLost(MinimaxError):
+    """An answer that was being worked on did not come. Leaves this module as `StreamInterrupted`."""
+
+    def __init__(self, reason: InterruptReason, error: MinimaxError) -> None:
+        super().__init__(error.message, hint=error.hint, request_id=error.request_id)
+        self.reason: InterruptReason = reason
+
+
+def _truncated(info: AnswerInfo) -> MinimaxError:
+    return MinimaxError(
+        "The answer ended in the middle: the server closed the stream without finishing it.",
+        hint="Try again.",
+        request_id=info.request_id,
+    )
+
+
+def _interrupted(error: MinimaxError, partial: ChatReply) -> StreamInterrupted:
+    return StreamInterrupted(
+        error.message,
+        partial=partial,
+        reason=error.reason if isinstance(error, _AnswerLost) else "server_error",
+        hint=error.hint,
+        status=error.status,
+        code=error.code,
+        request_id=error.request_id or partial.request_id,
+    )

@@ -1,0 +1,305 @@
+"""What a stream says, piece by piece, and the fold that makes a reply of it.
+
+Events are frozen, slotted dataclasses: some flow once per token, where validation would cost more
+than everything else. Both codecs speak only these, for streamed and for whole answers alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeAlias, assert_never
+
+from minimax_magic.errors import MinimaxError
+from minimax_magic.messages import (
+    Block,
+    FinishReason,
+    Message,
+    TextBlock,
+    ThinkingBlock,
+    ToolCall,
+)
+from minimax_magic.text import TextBuffer
+from minimax_magic.tokens import TokenUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The server accepted the request.
+
+    Attributes:
+        model: The id the server names; None if it names none.
+        request_id: Its id of this answer, to quote to support.
+        simulated: True if a simulator answered.
+    """
+
+    model: str | None
+    request_id: str | None
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDone:
+    """One stretch of thinking is over; see `ThinkingBlock` for its two seals."""
+
+    signature: str | None = None
+    details: tuple[dict[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextWasThinking:
+    """All text so far was thinking.
+
+    Self-hosted servers put the opening `<think>` into the prompt, so that a stream begins with bare
+    thinking and only the closing tag tells.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStarted:
+    """A call begins. `index` tells calls apart that arrive interleaved."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of the JSON text of the arguments."""
+
+    index: int
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDone:
+    index: int
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class UsageUpdate:
+    """Tokens so far. Each one replaces the one before."""
+
+    usage: TokenUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the person should know that is no error, such as an option that the server ignores."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """An attempt failed and will be made again. Only before anything of an answer arrived.
+
+    Attributes:
+        reason: One sentence without a hint.
+        wait_s: Seconds until the next attempt.
+        attempt: Number of the next attempt, 2 for the first retry.
+    """
+
+    reason: str
+    wait_s: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFailed:
+    """The server reported an error inside the answer. The client raises it; callers never see this."""
+
+    error: MinimaxError
+
+
+StreamEvent: TypeAlias = (
+    Started
+    | TextDelta
+    | ThinkingDelta
+    | ThinkingDone
+    | TextWasThinking
+    | ToolCallStarted
+    | ToolCallDelta
+    | ToolCallDone
+    | UsageUpdate
+    | Finished
+    | Notice
+    | RetryScheduled
+    | StreamFailed
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ChatReply:
+    """An answer, or as much of it as was received.
+
+    Attributes:
+        blocks: Thinking, text and tool calls in the order they came.
+        usage: Tokens; None if the server had not said when the answer ended.
+        cost: US dollars, equivalent value under a Token Plan; None if no price is known.
+        finish_reason: None if the answer was cut off.
+        model: The id the server named, else the one asked for.
+        warnings: What the person should know, in order.
+        simulated: True if a simulator answered.
+    """
+
+    blocks: tuple[Block, ...] = ()
+    usage: TokenUsage | None = None
+    cost: Decimal | None = None
+    finish_reason: FinishReason | None = None
+    model: str = ""
+    request_id: str | None = None
+    warnings: tuple[str, ...] = ()
+    simulated: bool = False
+
+    @property
+    def text(self) -> str:
+        return self.message.text
+
+    @property
+    def thinking(self) -> str:
+        return "\n\n".join(b.text for b in self.blocks if isinstance(b, ThinkingBlock) and b.text)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return tuple(block for block in self.blocks if isinstance(block, ToolCall))
+
+    @property
+    def message(self) -> Message:
+        """The turn as a later request must carry it: complete, thinking and signatures included."""
+        return Message.model_construct(role="assistant", content=self.blocks)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        text = self.text
+        shown = text if len(text) <= 60 else f"{text[:57]}..."
+        extra = f", {len(self.tool_calls)} tool calls" if self.tool_calls else ""
+        return f"<ChatReply {self.model} {self.finish_reason or 'unfinished'}: {shown!r}{extra}>"
+
+
+@dataclass(slots=True)
+class _OpenText:
+    buffer: TextBuffer
+
+
+@dataclass(slots=True)
+class _OpenThinking:
+    buffer: TextBuffer
+    sealed: bool = False
+    signature: str | None = None
+    details: tuple[dict[str, Any], ...] | None = None
+
+
+class _OpenCall:
+    """Holds the place of a tool call whose arguments are still arriving."""
+
+
+class ReplyBuilder:
+    """Folds events into a reply; `build` may be asked at any time.
+
+    Args:
+        model: The id asked for, used until the server names one.
+    """
+
+    def __init__(self, model: str = "") -> None:
+        self._blocks: list[Block | _OpenText | _OpenThinking | _OpenCall] = []
+        self._text: TextBuffer | None = None  # what a TextDelta would continue
+        self._calls: dict[int, int] = {}  # index of a call -> its place in _blocks
+        self._model = model
+        self._request_id: str | None = None
+        self._simulated = False
+        self._warnings: list[str] = []
+        self.usage: TokenUsage | None = None
+        self.finish_reason: FinishReason | None = None
+
+    def apply(self, event: StreamEvent) -> None:
+        if type(event) is TextDelta:  # nearly all events are: looked at first
+            if self._text is None:
+                self._text = TextBuffer()
+                self._blocks.append(_OpenText(self._text))
+            self._text.append(event.text)
+            return
+        match event:
+            case ThinkingDelta(text):
+                self._open_thinking().buffer.append(text)
+            case ThinkingDone(signature, details):
+                block = self._open_thinking()
+                block.sealed, block.signature, block.details = True, signature, details
+            case TextWasThinking():
+                self._blocks = [
+                    _OpenThinking(b.buffer) if isinstance(b, _OpenText) else b for b in self._blocks
+                ]
+                self._text = None
+            case ToolCallStarted(index):
+                self._calls[index] = len(self._blocks)
+                self._blocks.append(_OpenCall())
+                self._text = None
+            case ToolCallDone(index, call):
+                self._blocks[self._calls[index]] = call
+            case UsageUpdate(usage):
+                self.usage = usage
+            case Finished(reason):
+                self.finish_reason = reason
+            case Started(model, request_id, simulated):
+                self._model = model or self._model
+                self._request_id = request_id or self._request_id
+                self._simulated = simulated
+            case Notice(text):
+                self._warnings.append(text)
+            case TextDelta() | ToolCallDelta() | RetryScheduled() | StreamFailed():
+                pass
+            case _:
+                assert_never(event)
+
+    def build(self, cost: Decimal | None = None) -> ChatReply:
+        """The reply as far as it has come; a tool call that is not whole is left out."""
+        blocks: list[Block] = []
+        for block in self._blocks:
+            match block:
+                case _OpenText(buffer):
+                    blocks.append(TextBlock(text=str(buffer)))
+                case _OpenThinking(buffer, _, signature, details):
+                    blocks.append(
+                        ThinkingBlock(text=str(buffer), signature=signature, details=details)
+                    )
+                case _OpenCall():
+                    pass
+                case _:
+                    blocks.append(block)
+        return ChatReply(
+            blocks=tuple(blocks),
+            usage=self.usage,
+            cost=cost,
+            finish_reason=self.finish_reason,
+            model=self._model,
+            request_id=self._request_id,
+            warnings=tuple(self._warnings),
+            simulated=self._simulated,
+        )
+
+    def _open_thinking(self) -> _OpenThinking:
+        last = self._blocks[-1] if self._blocks else None
+        if not isinstance(last, _OpenThinking) or last.sealed:
+            last = _OpenThinking(TextBuffer())
+            self._blocks.append(last)
+        self._text = None
+        return last

@@ -1,0 +1,1 @@
+"""The notebook's side: magics, how a cell waits, and how text gets into its output."""

@@ -1,0 +1,205 @@
+"""The options of the magics: one table, from which the parser, the help and Tab completion are made."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from IPython.core.error import UsageError
+
+Values = Literal["", "models", "agents", "chats"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option.
+
+    Attributes:
+        metavar: What its value is called; empty for a flag.
+        values: Which names of the session complete it with Tab.
+        trait: Whether `%config MiniMaxMagics.<name>` sets its default.
+    """
+
+    flag: str
+    help: str
+    metavar: str = ""
+    convert: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+    values: Values = ""
+
+    @property
+    def name(self) -> str:
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("--model", "model id, for instance MiniMax-M2.5", "ID", values="models"),
+    Option(
+        "--agent", "agent of config/agents.d: model, system prompt, ...", "NAME", values="agents"
+    ),
+    Option(
+        "--flavor",
+        "wire format; told from base_url if not given",
+        "WIRE",
+        choices=("openai_compat", "anthropic_messages"),
+    ),
+    Option("--system", "system prompt, in quotes", "TEXT"),
+    Option("--temperature", "0 to 2", "T", float),
+    Option("--top-p", "0 to 1", "P", float),
+    Option("--max-tokens", "most output tokens, thinking included", "N", int),
+    Option("--thinking", "whether the model thinks first", "WHEN", choices=("on", "off", "auto")),
+    Option("--no-stream", "wait for the whole answer"),
+    Option(
+        "--format",
+        "how the answer is shown",
+        "FORM",
+        choices=("markdown", "text", "code", "json"),
+    ),
+    Option("--chat", "go on with the conversation of that name", "NAME", values="chats"),
+    Option("--new", "begin that conversation anew"),
+    Option("--raw", "send the cell as it is: {{...}} is not evaluated"),
+    Option("--help", "show this"),
+)
+_BY_FLAG = {option.flag: option for option in OPTIONS}
+
+SUBCOMMANDS = {
+    "simulator": "answer from a local simulator: no key, no network, no cost",
+    "simulator off": "back to the configured server",
+}
+
+
+@dataclass(slots=True)
+class Options:
+    """What a magic's line says. None: not said.
+
+    Attributes:
+        into: The variable that receives the reply.
+        prompt: The rest of a `%minimax` line.
+    """
+
+    into: str | None = None
+    prompt: str = ""
+    model: str | None = None
+    agent: str | None = None
+    flavor: str | None = None
+    system: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    thinking: str | None = None
+    no_stream: bool = False
+    format: str | None = None
+    chat: str | None = None
+    new: bool = False
+    raw: bool = False
+    help: bool = False
+    given: set[str] = field(default_factory=set)
+
+
+def parse_cell_line(line: str) -> Options:
+    """The line of `%%minimax [variable] [options]`.
+
+    Raises:
+        UsageError: One sentence that names what is wrong.
+    """
+    options, rest = _parse(line)
+    words = rest.split()
+    if words and words[0].isidentifier():
+        options.into = words[0]
+        # options may stand on both sides of the variable
+        options, rest = _parse(rest.split(maxsplit=1)[1] if len(words) > 1 else "", options)
+    if rest:
+        raise UsageError(
+            f"%%minimax: {rest.split()[0]!r} is neither an option nor a variable name. "
+            "The prompt goes below the %%minimax line."
+        )
+    return options
+
+
+def parse_line(line: str) -> Options:
+    """The line of `%minimax [options] prompt`. The prompt is taken as it is, quotes included.
+
+    Raises:
+        UsageError: One sentence that names what is wrong.
+    """
+    options, prompt = _parse(line)
+    options.prompt = prompt
+    return options
+
+
+def _parse(line: str, options: Options | None = None) -> tuple[Options, str]:
+    """Reads options from the left and returns them with what follows the last one."""
+    options = options or Options()
+    rest = line.strip()
+    while rest.startswith("-"):
+        word, _, rest = rest.partition(" ")
+        rest = rest.lstrip()
+        if word == "--":
+            break
+        flag, equals, value = word.partition("=")
+        option = _BY_FLAG.get("--help" if flag == "-h" else flag)
+        if option is None:
+            raise UsageError(
+                f"unknown option {flag}.{_similar(flag, list(_BY_FLAG))} See %%minimax?"
+            )
+        options.given.add(option.name)
+        if not option.metavar:
+            if equals:
+                raise UsageError(f"{option.flag} takes no value.")
+            setattr(options, option.name, True)
+            continue
+        # a value in quotes may hold blanks, on either side of an equals sign
+        value, rest = _value(option, f"{value} {rest}" if equals else rest)
+        setattr(options, option.name, _convert(option, value))
+    return options, rest
+
+
+def _value(option: Option, text: str) -> tuple[str, str]:
+    if not text or text.startswith("--"):
+        raise UsageError(f"{option.flag} needs a value: {option.flag} {option.metavar}.")
+    if text[0] not in "'\"":
+        value, _, rest = text.partition(" ")
+        return value, rest.lstrip()
+    stream = io.StringIO(text)
+    lexer = shlex.shlex(stream, posix=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    try:
+        value = lexer.get_token() or ""
+    except ValueError:
+        raise UsageError(f"the quote after {option.flag} is not closed.") from None
+    return value, stream.read().lstrip()
+
+
+def _convert(option: Option, value: str) -> Any:
+    if option.choices and value not in option.choices:
+        known = ", ".join(option.choices)
+        raise UsageError(f"{option.flag} is one of {known}, not {value!r}.")
+    try:
+        return option.convert(value)
+    except ValueError:
+        kind = "a whole number" if option.convert is int else "a number"
+        raise UsageError(f"{option.flag} takes {kind}, not {value!r}.") from None
+
+
+def _similar(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def help_text() -> str:
+    """The options as a table of plain text, for `?` and `--help`."""
+    width = max(len(f"{option.flag} {option.metavar}") for option in OPTIONS)
+    lines = []
+    for option in OPTIONS:
+        choices = f" ({', '.join(option.choices)})" if option.choices else ""
+        left = f"{option.flag} {option.metavar}".ljust(width)
+        lines.append(f"  {left}  {option.help}{choices}")
+    return "\n".join(lines)
+
+
+assert {option.name for option in OPTIONS} <= {f.name for f in fields(Options)}

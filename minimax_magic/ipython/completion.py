@@ -1,0 +1,70 @@
+"""Tab completion of options and their values on `%%minimax` and `%minimax` lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TypeAlias, cast
+
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+)
+
+from minimax_magic.ipython.arguments import OPTIONS, SUBCOMMANDS, Values
+
+_LINE = re.compile(r"^\s*%{1,2}minimax(\s.*)?$")
+_BY_FLAG = {option.flag: option for option in OPTIONS}
+
+
+Matcher: TypeAlias = Callable[[CompletionContext], SimpleMatcherResult]
+
+
+def make_matcher(names: Callable[[Values], Iterable[str]]) -> Matcher:
+    """A matcher for `Completer.custom_matchers`.
+
+    Args:
+        names: Gives the models, agents or chats there are.
+    """
+
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def minimax_matcher(context: CompletionContext) -> SimpleMatcherResult:
+        before = context.line_with_cursor[: context.cursor_position]
+        matched = _LINE.match(before)
+        if matched is None or matched[1] is None:
+            return {"completions": []}
+        found = list(candidates(before, names))
+        fragment = re.split(r"[\s=]", before)[-1]
+        return {
+            "completions": [SimpleCompletion(text=text, type="param") for text in found],
+            "matched_fragment": fragment,
+            "suppress": bool(found),
+        }
+
+    return cast(Matcher, minimax_matcher)
+
+
+def candidates(before: str, names: Callable[[Values], Iterable[str]]) -> Iterable[str]:
+    """What may stand at the end of a line that begins with the magic.
+
+    Args:
+        before: The line up to the cursor.
+    """
+    words = before.split(" ")
+    last = words[-1]
+    flag, equals, value = last.partition("=")
+    if not equals:
+        flag, value = words[-2] if len(words) > 1 else "", last
+    option = _BY_FLAG.get(flag)
+    if option is not None and option.metavar:
+        known = option.choices or (names(option.values) if option.values else ())
+        return [name for name in known if name.startswith(value)]
+    if last.startswith("-"):
+        given = set(words[:-1])
+        return [o.flag for o in OPTIONS if o.flag.startswith(last) and o.flag not in given]
+    if before.lstrip().startswith("%minimax"):
+        typed = before.lstrip().removeprefix("%minimax").lstrip()
+        return [c.split(" ")[-1] for c in SUBCOMMANDS if typed and c.startswith(typed)]
+    return []

@@ -1,0 +1,201 @@
+"""Drawing an answer into the output of a cell while it streams.
+
+At most two displays. The first shows everything as long as that is short; then it becomes the *head*
+with the finished blocks, and a second one, the *tail*, shows what is unfinished and the status. At the
+end the first is the whole answer and the second the folded thinking and the status line. Only
+display updates are used, so this works without widgets and survives export and reload.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TextIO
+
+from minimax_magic.events import ChatReply, StreamEvent, TextDelta
+from minimax_magic.render import markup
+from minimax_magic.render.blocks import BlockScanner
+from minimax_magic.render.markup import Bundle, Format
+from minimax_magic.render.pacing import Pacer
+from minimax_magic.render.transcript import Phase, Transcript
+
+# Shorter answers than this are not worth a second display while they stream.
+_SPLIT_BYTES = 1200
+# While nothing arrives the status still counts seconds.
+_IDLE_DRAW_S = 0.5
+
+
+class Output(Protocol):
+    """Shows one answer. All methods are called from the cell's own thread.
+
+    `feed` takes events, `due_in` says in how many seconds `draw` is worth calling, `finish` draws the
+    last state. `settle_in` is how long to wait before `finish` to keep to the promised byte rate.
+    """
+
+    def feed(self, events: Iterable[StreamEvent]) -> None: ...
+
+    def due_in(self) -> float: ...
+
+    def draw(self) -> None: ...
+
+    def settle_in(self) -> float: ...
+
+    def finish(self, phase: Phase, reply: ChatReply) -> None: ...
+
+
+class Display(Protocol):
+    """One output that can be replaced, as IPython's DisplayHandle."""
+
+    def display(self, obj: Any, **kwargs: Any) -> None: ...
+
+    def update(self, obj: Any, **kwargs: Any) -> None: ...
+
+
+class LiveOutput:
+    """The form for front ends that can update a display.
+
+    Args:
+        transcript: What is drawn.
+        form: How the finished answer is shown.
+        new_display: Makes an IPython DisplayHandle.
+        now: Seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        transcript: Transcript,
+        form: Format,
+        new_display: Callable[[], Display],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._transcript = transcript
+        self._form = form
+        self._new_display = new_display
+        self._now = now
+        self._displays: list[Display] = []
+        self._scanner = BlockScanner()
+        self._pacer = Pacer()
+        self._head_chars = 0
+        self._head_bytes = 0
+        self._fresh = True  # something changed since the last draw
+        self._first_text = False
+
+    def feed(self, events: Iterable[StreamEvent]) -> None:
+        now = self._now()
+        apply = self._transcript.apply
+        for event in events:
+            apply(event, now)
+            self._fresh = True
+        if not self._first_text and len(self._transcript.text):
+            self._first_text = True
+            self._pacer.begin(now)
+            self.draw()  # the first word waits for nothing
+
+    def due_in(self) -> float:
+        due = self._pacer.due_in(self._now())
+        return due if self._fresh else max(due, _IDLE_DRAW_S)
+
+    def draw(self) -> None:
+        now = self._now()
+        transcript = self._transcript
+        status = transcript.status(now)
+        self._fresh = False
+        if not self._first_text:
+            thinking = str(transcript.thinking)
+            shown = markup.live_thinking(thinking, status) if thinking else markup.live("", status)
+            self._tail(shown, now)
+            return
+        text = str(transcript.text)
+        if len(text) < self._head_chars:  # what was text turned out to be thinking
+            self._scanner, self._head_chars, self._head_bytes = BlockScanner(), 0, 0
+        cut = self._scanner.advance(text)
+        size = len(text.encode())
+        finished = text[:cut]
+        if size > _SPLIT_BYTES or len(self._displays) > 1:
+            cut_bytes = len(finished.encode())
+            if self._pacer.head_is_worth_it(now, size, self._head_bytes, cut_bytes):
+                self._head_chars, self._head_bytes = cut, cut_bytes
+                self._show(0, markup.head(markup.safe(finished)))
+                self._pacer.sent_head(now, cut_bytes)
+        room = self._pacer.tail_room(now, size)
+        rest = markup.visible(text[self._head_chars :], fence=self._scanner.fence, room=room)
+        self._tail(markup.live(markup.safe(rest), status), now)
+
+    def settle_in(self) -> float:
+        """Seconds until the whole answer may go out."""
+        return self._pacer.final_in(self._now(), 2 * len(str(self._transcript.text).encode()))
+
+    def finish(self, phase: Phase, reply: ChatReply) -> None:
+        now = self._now()
+        self._transcript.end(phase, reply, now)
+        text = str(self._transcript.text)
+        if text:
+            self._show(0, markup.answer(text, self._form))
+        self._show(1 if text else 0, markup.summary(self._transcript, now))
+
+    def _tail(self, bundle: Bundle, now: float) -> None:
+        self._show(1 if self._head_chars else 0, bundle)
+        self._pacer.sent_tail(now, len(json.dumps(bundle, ensure_ascii=False).encode()))
+
+    def _show(self, place: int, bundle: Bundle) -> None:
+        if place < len(self._displays):
+            self._displays[place].update(bundle, raw=True)
+            return
+        handle = self._new_display()
+        handle.display(bundle, raw=True)
+        self._displays.append(handle)
+
+
+class TerminalOutput:
+    """The form for terminal IPython and plain consoles: text as it comes, then the status line.
+
+    Args:
+        out: Where to; colours are used only if it is a terminal.
+    """
+
+    def __init__(
+        self,
+        transcript: Transcript,
+        form: Format,
+        out: TextIO | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._transcript = transcript
+        self._form = form
+        self._out = out or sys.stdout
+        self._now = now
+        self._column_0 = True
+
+    def feed(self, events: Iterable[StreamEvent]) -> None:
+        now = self._now()
+        pieces: list[str] = []
+        for event in events:
+            self._transcript.apply(event, now)
+            if isinstance(event, TextDelta):
+                pieces.append(event.text)
+        if pieces:
+            text = "".join(pieces)
+            self._out.write(text)
+            self._out.flush()
+            self._column_0 = text.endswith("\n")
+
+    def due_in(self) -> float:
+        return _IDLE_DRAW_S
+
+    def draw(self) -> None:
+        """Nothing to do: text was written when it came."""
+
+    def settle_in(self) -> float:
+        return 0.0
+
+    def finish(self, phase: Phase, reply: ChatReply) -> None:
+        now = self._now()
+        self._transcript.end(phase, reply, now)
+        summary = markup.summary(self._transcript, now)["text/plain"]
+        if not self._column_0:
+            self._out.write("\n")
+        tty = self._out.isatty()
+        self._out.write(f"\x1b[2m{summary}\x1b[0m\n" if tty else f"{summary}\n")
+        self._out.flush()

@@ -1,0 +1,375 @@
+"""`%%minimax` and `%minimax`: thin. They parse a line, ask the session, and hand events to an output.
+
+Importing this is all that `%load_ext` costs: what is heavy (aiohttp, pydantic, the simulator) is
+imported inside the functions, at the first prompt.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable, Iterable
+from types import CodeType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from IPython.core.error import UsageError
+from IPython.core.formatters import DisplayFormatter
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from traitlets import Bool, Enum, Float, Int, Unicode
+
+from minimax_magic.errors import MinimaxError
+from minimax_magic.ipython.arguments import (
+    SUBCOMMANDS,
+    Options,
+    Values,
+    help_text,
+    parse_cell_line,
+    parse_line,
+)
+from minimax_magic.ipython.cell_errors import CellError
+from minimax_magic.ipython.interpolation import interpolate
+from minimax_magic.ipython.toplevel import TopLevelAwait
+from minimax_magic.models import MODELS
+
+if TYPE_CHECKING:
+    from minimax_magic.events import ChatReply
+    from minimax_magic.ipython.bridge import BackgroundLoop
+    from minimax_magic.ipython.live_output import Output
+    from minimax_magic.ipython.runner import CellRun
+    from minimax_magic.session import Session, Turn
+    from minimax_magic.simulator import Simulator
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_CELL_HELP = f"""Ask a MiniMax model; the answer streams into this cell.
+
+    %%minimax [variable] [options]
+    prompt, over as many lines as you like
+
+`{{{{expr}}}}` in the prompt becomes the value of that expression. Single braces are left alone, and
+--raw leaves all of them alone. The variable, if named, receives the reply: `.text`, `.thinking`,
+`.usage`, `.cost`, `.finish_reason`.
+
+Options:
+
+{help_text()}
+
+Defaults can be set with `%config MiniMaxMagics.model = "MiniMax-M3"` and the like.
+"""
+
+_LINE_HELP = f"""Ask a MiniMax model in one line, or give a command.
+
+    %minimax [options] prompt          the answer streams; its value is the reply
+{chr(10).join(f"    %minimax {name:<26}{text}" for name, text in SUBCOMMANDS.items())}
+    %minimax                           what would be used: model, server, key
+
+The options are those of `%%minimax`:
+
+{help_text()}
+"""
+
+
+def _documented(text: str) -> Callable[[F], F]:
+    def add(function: F) -> F:
+        function.__doc__ = text
+        return function
+
+    return add
+
+
+@magics_class
+class MiniMaxMagics(Magics):
+    """Defaults for `%%minimax`; empty or None: as in llm.yaml and the environment."""
+
+    model = Unicode("", help="model id").tag(config=True)
+    agent = Unicode("", help="agent of config/agents.d").tag(config=True)
+    flavor = Enum(["", "openai_compat", "anthropic_messages"], "", help="wire format").tag(
+        config=True
+    )
+    system = Unicode("", help="system prompt").tag(config=True)
+    temperature = Float(None, allow_none=True, min=0, max=2, help="0 to 2").tag(config=True)
+    top_p = Float(None, allow_none=True, min=0, max=1, help="0 to 1").tag(config=True)
+    max_tokens = Int(None, allow_none=True, min=1, help="most output tokens").tag(config=True)
+    thinking = Enum(["", "on", "off", "auto"], "", help="whether the model thinks").tag(config=True)
+    stream = Bool(True, help="show the answer as it comes").tag(config=True)
+    format = Enum(
+        ["markdown", "text", "code", "json"], "markdown", help="how the answer is shown"
+    ).tag(config=True)
+    chat = Unicode("", help="conversation that every cell goes on with").tag(config=True)
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell=shell)
+        self._shell = shell  # the same as `shell`, whose type allows None
+        self._session: Session | None = None
+        self._background: BackgroundLoop | None = None
+        self._simulator: Simulator | None = None
+        self._drawn: tuple[int, object] | None = None
+
+    # ------------------------------------------------------------------------------- the magics
+
+    @cell_magic("minimax")  # type: ignore[arg-type]
+    @_documented(_CELL_HELP)
+    def minimax_cell(self, line: str, cell: str) -> None:
+        options = parse_cell_line(line)
+        if options.help:
+            print(_CELL_HELP)
+            return
+        run = self._prepare(options, cell)
+        self._keep(options, run, run.run)
+
+    @line_magic("minimax")  # type: ignore[arg-type]
+    @_documented(_LINE_HELP)
+    def minimax_line(self, line: str) -> ChatReply | None:
+        options = parse_line(line)
+        if options.help:
+            print(_LINE_HELP)
+        elif options.prompt in SUBCOMMANDS:
+            self._simulate(on=not options.prompt.endswith("off"))
+        elif not options.prompt:
+            self._introduce()
+        else:
+            run = self._prepare(options, options.prompt)
+            return self._keep(options, run, run.run)
+        return None
+
+    async def minimax_awaited(self, line: str, cell: str) -> None:
+        """What a top-level `%%minimax` cell becomes in a kernel."""
+        options = parse_cell_line(line)
+        if options.help:
+            print(_CELL_HELP)
+            return
+        if not cell.strip():
+            raise UsageError("%%minimax: the cell is empty. Write the prompt below the first line.")
+        run = self._prepare(options, cell)
+        try:
+            await run.run_async()
+        finally:
+            self._store(options, run)
+
+    # -------------------------------------------------------------------------------- one cell
+
+    def _prepare(self, options: Options, prompt: str) -> CellRun:
+        """Everything short of sending; whatever is wrong is said in one line."""
+        from minimax_magic.ipython.runner import CellRun
+
+        try:
+            if not options.raw:
+                prompt = interpolate(prompt, self._evaluate)
+            turn = self.session.prepare(self._ask(options, prompt))
+        except MinimaxError as error:
+            raise CellError(error) from None
+        return CellRun(self.background, turn, self._output(options, turn))
+
+    def _keep(self, options: Options, run: CellRun, wait: Callable[[], ChatReply]) -> ChatReply:
+        try:
+            reply = wait()
+        finally:
+            self._store(options, run)
+        self._drawn = (self._shell.execution_count, reply)
+        return reply
+
+    def _store(self, options: Options, run: CellRun) -> None:
+        """Gives the variable its reply; of a failed or stopped answer, the part that arrived."""
+        if options.into:
+            self._shell.user_ns[options.into] = run.reply
+
+    def _ask(self, options: Options, prompt: str) -> Any:
+        from minimax_magic.render.markup import INSTRUCTIONS, Format
+        from minimax_magic.session import Ask
+
+        form = cast("Format", options.format or self.format)
+        return Ask(
+            prompt=prompt,
+            model=options.model or self.model or None,
+            agent=options.agent or self.agent or None,
+            flavor=options.flavor or self.flavor or None,
+            system=options.system if options.system is not None else self.system or None,
+            temperature=_first(options.temperature, self.temperature),
+            top_p=_first(options.top_p, self.top_p),
+            max_tokens=_first(options.max_tokens, self.max_tokens),
+            thinking=options.thinking or self.thinking or None,
+            chat=options.chat or self.chat or None,
+            new=options.new,
+            whole=options.no_stream or not self.stream,
+            instruction=INSTRUCTIONS[form],
+        )
+
+    def _output(self, options: Options, turn: Turn) -> Output:
+        import time
+
+        from minimax_magic.ipython.live_output import LiveOutput, TerminalOutput
+        from minimax_magic.render.markup import Format
+        from minimax_magic.render.transcript import Transcript
+
+        transcript = Transcript(turn.model, time.monotonic(), chat=turn.chat, turn=turn.number)
+        form = cast("Format", options.format or self.format)
+        if getattr(self._shell, "kernel", None) is None:
+            return TerminalOutput(transcript, form)
+        from IPython.display import DisplayHandle
+
+        return LiveOutput(transcript, form, DisplayHandle)
+
+    def _evaluate(self, code: CodeType) -> Any:
+        return eval(code, self._shell.user_global_ns, self._shell.user_ns)  # noqa: S307 - the user's own
+
+    # ------------------------------------------------------------------------------- commands
+
+    def _simulate(self, *, on: bool) -> None:
+        if not on:
+            was, self._simulator, self.session.simulator = self._simulator, None, None
+            if was is None:
+                print("No simulator was running.")
+                return
+            was.stop()
+            print("The simulator is off: prompts go to the configured server again.")
+            return
+        if self._simulator is None:
+            from minimax_magic.simulator import Simulator
+
+            self._simulator = Simulator()
+            self._simulator.start()
+        self.session.simulator = self._simulator
+        print(
+            f"Simulator at {self._simulator.url}: answers are made up here, nothing is sent to "
+            "MiniMax and nothing is charged.\n`%minimax simulator off` ends it."
+        )
+
+    def _introduce(self) -> None:
+        try:
+            print(self.session.describe())
+        except MinimaxError as error:
+            raise CellError(error) from None
+        print(
+            "Write `%%minimax` on the first line of a cell and the prompt below it; `%%minimax?` helps."
+        )
+
+    # ------------------------------------------------------------------------- what lives longer
+
+    @property
+    def session(self) -> Session:
+        if self._session is None:
+            from minimax_magic.session import Session
+
+            self._session = Session()
+        return self._session
+
+    @property
+    def background(self) -> BackgroundLoop:
+        if self._background is None:
+            from minimax_magic.ipython.bridge import BackgroundLoop
+
+            self._background = BackgroundLoop()
+        return self._background
+
+    def names(self, values: Values) -> Iterable[str]:
+        """What completes an option's value."""
+        match values:
+            case "models":
+                return list(MODELS)
+            case "agents":
+                try:
+                    return list(self.session.settings().agents)
+                except MinimaxError:
+                    return []  # a broken file is reported when it is used, not at Tab
+            case "chats":
+                return list(self.session.chats)
+            case _:
+                return []
+
+    def shown_already(self, reply: object) -> bool:
+        """Whether this reply was drawn by the very cell that now displays it as its value."""
+        return self._drawn == (self._shell.execution_count, reply)
+
+    def close(self) -> None:
+        """Closes connections and ends the background thread and the simulator."""
+        if self._session is not None and self._background is not None:
+            self._background.submit(self._session.close()).result(2)
+        if self._background is not None:
+            self._background.stop()
+        if self._simulator is not None:
+            self._simulator.stop()
+        self._session = self._background = self._simulator = None
+
+
+def _first(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+# ---------------------------------------------------------------------------------- extension
+
+
+class _Extension:
+    """Everything that loading adds to a shell, so that unloading can take it away."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        from minimax_magic.ipython.completion import make_matcher
+
+        self.shell = shell
+        self.magics = MiniMaxMagics(shell)
+        self.toplevel = TopLevelAwait(shell, MiniMaxMagics.__name__)
+        self.matcher = make_matcher(self.magics.names)
+
+    def add(self) -> None:
+        shell = self.shell
+        shell.register_magics(self.magics)
+        self.toplevel.install()
+        shell.Completer.custom_matchers.append(self.matcher)
+        for formatter, render in self._renderers():
+            formatter.for_type_by_name(*_REPLY, render)
+        atexit.register(self.magics.close)
+
+    def remove(self) -> None:
+        shell = self.shell
+        atexit.unregister(self.magics.close)
+        for kind in ("line", "cell"):
+            shell.magics_manager.magics[kind].pop("minimax", None)
+        shell.magics_manager.registry.pop(MiniMaxMagics.__name__, None)
+        configurables: list[Any] = shell.configurables
+        configurables[:] = [c for c in configurables if c is not self.magics]
+        self.toplevel.remove()
+        shell.Completer.custom_matchers.remove(self.matcher)
+        for formatter, _ in self._renderers():
+            # found by its class once a reply was displayed, by its name before
+            formatter.deferred_printers.pop(_REPLY, None)
+            for kind in list(formatter.type_printers):
+                if (kind.__module__, kind.__qualname__) == _REPLY:
+                    formatter.type_printers.pop(kind)
+        self.magics.close()
+
+    def _renderers(self) -> list[tuple[Any, Callable[..., Any]]]:
+        """IPython's formatters and how they show a reply: not twice, and as safe markdown."""
+        display = cast(DisplayFormatter, self.shell.display_formatter)
+        return [
+            (display.ipython_display_formatter, self._skip_if_drawn),
+            (display.formatters["text/markdown"], _reply_markdown),
+        ]
+
+    def _skip_if_drawn(self, reply: object) -> None:
+        if not self.magics.shown_already(reply):
+            raise NotImplementedError  # IPython's way to say: go on with the other formatters
+
+
+_REPLY = ("minimax_magic.events", "ChatReply")
+_ATTRIBUTE = "_minimax_magic_extension"
+
+
+def _reply_markdown(reply: ChatReply) -> str:
+    from minimax_magic.render.safety import escape_html
+
+    return escape_html(reply.text)
+
+
+def load(shell: InteractiveShell) -> None:
+    """Adds the magics to a shell. Loading twice changes nothing."""
+    if getattr(shell, _ATTRIBUTE, None) is None:
+        extension = _Extension(shell)
+        extension.add()
+        setattr(shell, _ATTRIBUTE, extension)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Takes them away, with all that runs in the background."""
+    extension = getattr(shell, _ATTRIBUTE, None)
+    if extension is not None:
+        setattr(shell, _ATTRIBUTE, None)
+        extension.remove()

@@ -1,0 +1,155 @@
+"""What there is to see of one answer, folded from its events. Time comes in with each event."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from minimax_magic.events import (
+    ChatReply,
+    Finished,
+    Notice,
+    RetryScheduled,
+    Started,
+    StreamEvent,
+    TextDelta,
+    TextWasThinking,
+    ThinkingDelta,
+    ToolCallStarted,
+    UsageUpdate,
+)
+from minimax_magic.messages import FinishReason
+from minimax_magic.pricing import format_usd
+from minimax_magic.text import TextBuffer
+from minimax_magic.tokens import TokenUsage
+
+Phase = Literal["waiting", "thinking", "answering", "done", "interrupted", "failed"]
+
+_CUT_OFF = {
+    "length": "cut off: the answer needs more --max-tokens (thinking counts too)",
+    "content_filter": "withheld by the server as sensitive",
+}
+
+
+class Transcript:
+    """One answer as a person sees it.
+
+    Args:
+        model: The id that was asked for.
+        chat: Name of the conversation; None if the cell stands alone.
+        turn: Number of this turn in it, from 1.
+        now: When the request was made, in seconds of the clock that `apply` is given too.
+    """
+
+    def __init__(self, model: str, now: float, *, chat: str | None = None, turn: int = 1) -> None:
+        self.model = model
+        self.chat = chat
+        self.turn = turn
+        self.phase: Phase = "waiting"
+        self.text = TextBuffer()
+        self.thinking = TextBuffer()
+        self.notices: list[str] = []
+        self.simulated = False
+        self.reply: ChatReply | None = None
+        self._usage: TokenUsage | None = None
+        self._finish_reason: FinishReason | None = None
+        self._retry: RetryScheduled | None = None
+        self._retry_at = 0.0
+        self._began = now
+        self._thought_from: float | None = None
+        self._thought_s = 0.0
+        self._ended: float | None = None
+
+    def apply(self, event: StreamEvent, now: float) -> None:
+        if type(event) is TextDelta:
+            if self.phase != "answering":
+                self._end_thinking(now)
+                self.phase = "answering"
+            self.text.append(event.text)
+            return
+        match event:
+            case ThinkingDelta(text):
+                if self._thought_from is None:
+                    self._thought_from = now
+                if self.phase == "waiting":
+                    self.phase = "thinking"
+                self.thinking.append(text)
+            case TextWasThinking():
+                self.thinking.append(str(self.text))
+                self.text = TextBuffer()
+            case Started(model, _, simulated):
+                self.model = model or self.model
+                self.simulated = simulated
+                self._retry = None
+            case Notice(text):
+                self.notices.append(text)
+            case RetryScheduled():
+                self._retry, self._retry_at = event, now + event.wait_s
+            case UsageUpdate(usage):
+                self._usage = usage
+            case Finished(reason):
+                self._finish_reason = reason
+            case ToolCallStarted():
+                self._end_thinking(now)
+            case _:
+                pass  # nothing of it is shown
+
+    def end(self, phase: Phase, reply: ChatReply, now: float) -> None:
+        """The answer is whole, or as much of it as there will be."""
+        self._end_thinking(now)
+        self.phase = phase
+        self.reply = reply
+        self._ended = now
+
+    @property
+    def thought_s(self) -> float:
+        """Seconds of thinking, once it is over."""
+        return self._thought_s
+
+    def status(self, now: float) -> str:
+        """One line: what is happening, or what it took."""
+        parts = ["simulated"] if self.simulated else []
+        parts.append(self.model)
+        elapsed = (self._ended if self._ended is not None else now) - self._began
+        if self._ended is None:
+            parts.append(self._doing(now, elapsed))
+        else:
+            parts += self._took(elapsed)
+        return " · ".join(parts)
+
+    def _doing(self, now: float, elapsed: float) -> str:
+        if self._retry is not None:
+            left = max(0.0, self._retry_at - now)
+            when = f"in {left:.0f} s" if left else "now"
+            return f"{self._retry.reason} Trying again {when} (attempt {self._retry.attempt})"
+        if self.phase == "thinking":
+            return f"thinking {elapsed:.0f} s"
+        return f"{self.phase} {elapsed:.0f} s"
+
+    def _took(self, elapsed: float) -> list[str]:
+        parts: list[str] = []
+        if self.phase in ("interrupted", "failed"):
+            parts.append(self.phase)
+        reply = self.reply
+        usage = reply.usage if reply is not None else self._usage
+        if usage is None:
+            if len(self.text) or len(self.thinking):  # it was worked on, so it did cost something
+                parts.append("tokens unknown")
+        else:
+            cached = f" ({usage.cache_read_tokens:,} cached)" if usage.cache_read_tokens else ""
+            parts.append(f"{usage.total_input_tokens:,} in{cached}")
+            parts.append(f"{usage.output_tokens:,} out")
+            price = format_usd(reply.cost if reply is not None else None)
+            parts.append(
+                f"{price} if it were real" if self.simulated and reply and reply.cost else price
+            )
+        parts.append(f"{elapsed:.1f} s")
+        if self.chat is not None and self.phase == "done":
+            parts.append(f"chat {self.chat}, turn {self.turn}")
+        if warning := _CUT_OFF.get(self._finish_reason or ""):
+            parts.append(warning)
+        return parts
+
+    def _end_thinking(self, now: float) -> None:
+        if self._thought_from is not None:
+            self._thought_s += now - self._thought_from
+            self._thought_from = None

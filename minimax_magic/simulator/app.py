@@ -1,0 +1,297 @@
+"""The HTTP side: takes a request, lets the pure modules decide, has the answer written.
+
+Order for a chat request: key, body, validation, then the script, then `choose`. So a scripted
+behaviour never hides that a request was malformed. Everything that is not a known route gets
+nginx's page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from . import wire_anthropic, wire_openai
+from .answer import Answer, PromptCache, cut_to_limit, new_id, settle
+from .behaviours import (
+    Behaviour,
+    Drop,
+    Fail,
+    FailMidStream,
+    Frames,
+    Raw,
+    Reply,
+    Silence,
+)
+from .choose import choose, ordinary
+from .exchange import Exchange, Fault, Received
+from .failures import failure_body, nginx_page
+from .turn import MODEL_IDS, Turn, Wire, read_anthropic, read_openai
+from .validation import check_anthropic, check_openai
+
+SERVER = "minimax-simulator"
+MARK = "X-MiniMax-Simulated"
+CHAT: dict[str, Wire] = {
+    "/anthropic/v1/messages": "anthropic",
+    "/v1/chat/completions": "openai",
+    "/v1/text/chatcompletion_v2": "native",
+}
+MODELS_PATH = "/v1/models"
+# the real limit for a body
+MAX_BODY_BYTES = 64 * 1024 * 1024
+# a client under benchmark sends some thousands; the log must not grow in a long session
+LOG_SIZE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Running total of what the model answered; what was refused costs nothing.
+
+    An answer that was broken off counts its whole input and the part of its output that was sent,
+    once its request is `finished`.
+    """
+
+    requests: int = 0
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+
+
+async def _mark(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER
+    response.headers[MARK] = "1"
+
+
+class Service:
+    """All state of a simulator and its one aiohttp handler; bound to no port.
+
+    `requests`, `served` and `script` may be used from any thread.
+    """
+
+    def __init__(self, key: str, delay_s: float, accept_x_api_key: bool) -> None:
+        self.key = key
+        self.delay_s = delay_s
+        self.accept_x_api_key = accept_x_api_key
+        self.script: deque[Behaviour] = deque()
+        self.served = Served()
+        self._log: deque[Received] = deque(maxlen=LOG_SIZE)
+        self._lock = threading.Lock()
+        self._cache = PromptCache()
+        self._failed_once: set[bytes] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+
+    @property
+    def requests(self) -> list[Received]:
+        """What was received, oldest first: a copy."""
+        with self._lock:
+            return list(self._log)
+
+    def reset(self) -> None:
+        """Forget requests, totals, script and cache; the key and pace stay."""
+        self.script.clear()
+        with self._lock:
+            self._log.clear()
+            self.served = Served()
+        self._cache = PromptCache()
+        self._failed_once = set()
+
+    def application(self) -> web.Application:
+        """A fresh aiohttp application that serves from this state."""
+        self._stopping = False
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.router.add_route("*", "/{tail:.*}", self._handle)
+        app.on_response_prepare.append(_mark)
+        return app
+
+    def interrupt(self) -> None:
+        """End every answer under way, so that a stop need not wait for a silent one."""
+        self._stopping = True
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        exchange = Exchange(request)
+        record = exchange.record
+        with self._lock:
+            self._log.append(record)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            return await self._route(exchange)
+        except (asyncio.CancelledError, ConnectionError):
+            record.closed_early = not (self._stopping or exchange.settled)
+            raise
+        finally:
+            self._tasks.discard(task)
+            record.finished.set()
+
+    async def _route(self, exchange: Exchange) -> web.StreamResponse:
+        request = exchange.request
+        wire = CHAT.get(request.path) if request.method == "POST" else None
+        is_models = request.path == MODELS_PATH or request.path.startswith(MODELS_PATH + "/")
+        if wire is None and not (request.method == "GET" and is_models):
+            return exchange.raw(nginx_page(404, "Not Found"))
+        if refusal := self._refusal(request, wire):
+            return exchange.fail(refusal)
+        if wire is None:
+            return _models(exchange)
+        return await self._chat(exchange, wire)
+
+    def _refusal(self, request: web.Request, wire: Wire | None) -> Fail | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            token = ""
+        if not token and self.accept_x_api_key and wire == "anthropic":
+            token = request.headers.get("X-Api-Key", "")
+        if not token.strip():
+            return Fail(code=1004)
+        return None if token.strip() == self.key else Fail(code=2049)
+
+    async def _chat(self, exchange: Exchange, wire: Wire) -> web.StreamResponse:
+        try:
+            raw = await exchange.request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return exchange.fail(Fail(413))
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            return exchange.refuse("request body is not valid JSON")
+        exchange.record.body = body
+        problem = check_anthropic(body) if wire == "anthropic" else check_openai(body)
+        if problem:
+            return exchange.refuse(problem)
+        turn = read_anthropic(body) if wire == "anthropic" else read_openai(body, wire)
+        behaviour = self._next(turn)
+        if isinstance(behaviour, Fail) and behaviour.once:
+            if raw in self._failed_once:
+                self._failed_once.discard(raw)
+                behaviour = ordinary(turn)
+            else:
+                self._failed_once.add(raw)
+        return await self._perform(exchange, turn, behaviour)
+
+    def _next(self, turn: Turn) -> Behaviour:
+        try:
+            return self.script.popleft()
+        except IndexError:
+            chosen = choose(turn)
+            return cut_to_limit(turn, chosen) if isinstance(chosen, Reply) else chosen
+
+    async def _perform(
+        self, exchange: Exchange, turn: Turn, behaviour: Behaviour
+    ) -> web.StreamResponse:
+        match behaviour:
+            case Raw():
+                return exchange.raw(behaviour)
+            case Fail():
+                return exchange.fail(behaviour)
+            case Reply() as of:
+                return await self._reply(exchange, turn, of, None)
+            case Frames() as of:
+                return await _frames(exchange, turn, of, None)
+            case Drop() | Silence() | FailMidStream():
+                inner = behaviour.of if behaviour.of is not None else ordinary(turn)
+                if isinstance(inner, Frames):
+                    return await _frames(exchange, turn, inner, behaviour)
+                return await self._reply(exchange, turn, inner, behaviour)
+
+    async def _reply(
+        self, exchange: Exchange, turn: Turn, reply: Reply, fault: Fault | None
+    ) -> web.StreamResponse:
+        wire = wire_anthropic if turn.wire == "anthropic" else wire_openai
+        delay_s = self.delay_s if reply.delay_s is None else reply.delay_s
+        streamed = turn.stream and reply.stream
+        if fault is not None and not streamed:
+            return await exchange.break_off(fault)
+        answer = settle(turn, reply, self._cache, int(time.time()))
+        # booked before the client can have seen the end, corrected if it never gets there
+        self._book(answer)
+        complete = False
+        try:
+            if streamed:
+                frames = wire.frames(turn, answer)
+                error = _error_frame(turn, fault)
+                response = await exchange.stream(frames, delay_s, fault, error)
+            else:
+                if delay_s:
+                    await asyncio.sleep(delay_s * _pieces(answer))
+                response = exchange.json(wire.whole(turn, answer))
+            complete = fault is None
+        finally:
+            if not complete:
+                self._take_back(answer, exchange.record.chunks_sent)
+        return response
+
+    def _book(self, answer: Answer) -> None:
+        usage = answer.usage
+        with self._lock:
+            total = self.served
+            self.served = Served(
+                total.requests + 1,
+                total.input_tokens + usage.input_tokens,
+                total.cache_read_tokens + usage.cache_read_tokens,
+                total.cache_write_tokens + usage.cache_write_tokens,
+                total.output_tokens + usage.output_tokens,
+            )
+
+    def _take_back(self, answer: Answer, chunks_sent: int) -> None:
+        """Of a broken answer only what was sent counts, a chunk as full."""
+        sent = -(-chunks_sent * answer.chunk_chars // 4)
+        unsent = max(0, answer.usage.output_tokens - sent)
+        with self._lock:
+            total = self.served
+            self.served = replace(total, output_tokens=total.output_tokens - unsent)
+
+
+def _pieces(answer: Answer) -> int:
+    return -(-(len(answer.thinking) + len(answer.text)) // answer.chunk_chars)
+
+
+async def _frames(
+    exchange: Exchange, turn: Turn, frames: Frames, fault: Fault | None
+) -> web.StreamResponse:
+    return await exchange.stream(
+        frames.chunks,
+        frames.delay_s,
+        fault,
+        _error_frame(turn, fault),
+        frames.status,
+        frames.content_type,
+    )
+
+
+def _error_frame(turn: Turn, fault: Fault | None) -> bytes:
+    if not isinstance(fault, FailMidStream):
+        return b""
+    now = datetime.now(UTC)
+    if turn.wire == "anthropic":
+        body = failure_body(Fail(code=fault.code, message=fault.message), new_id(), now)
+        return wire_anthropic.error_frame(body)
+    status = 200 if fault.style == "base_resp" else None
+    body = failure_body(Fail(status, fault.code, fault.message), new_id(), now)
+    return wire_openai.error_frame(body)
+
+
+def _models(exchange: Exchange) -> web.Response:
+    """The list, or one of it, in OpenAI's shape."""
+    wanted = exchange.request.path.removeprefix(MODELS_PATH).strip("/")
+    models = [
+        {"id": model, "object": "model", "created": 1_780_000_000, "owned_by": "minimax-simulated"}
+        for model in MODEL_IDS
+    ]
+    if not wanted:
+        return exchange.json({"object": "list", "data": models})
+    for model in models:
+        if model["id"] == wanted:
+            return exchange.json(model)
+    return exchange.fail(Fail(404, message=f"model '{wanted}' not found"))

@@ -1,0 +1,474 @@
+"""What is around the messages: addresses, headers, and what an error answer means.
+
+Addresses: people give a host, a host with `/v1` or `/anthropic`, or a whole endpoint; all of them
+lead to a list of candidate URLs, to be tried in order as long as the *route* is missing (a 404
+without an API error in it).
+
+Errors: HTTP status and MiniMax's own number are both looked at, the number first, since MiniMax
+answers 200 with an error inside, 403 for an empty account, and numbers of 1008 and above that must
+not be read as "a server error". Every text of the server is masked before it goes into an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from minimax_magic.errors import (
+    APIError,
+    ConfigError,
+    ContentRefused,
+    CredentialInvalid,
+    InsufficientBalance,
+    MinimaxError,
+    ProtocolError,
+    QuotaExceeded,
+    RateLimitError,
+    RequestRejected,
+    ServerError,
+)
+from minimax_magic.masked import MaskedStr
+from minimax_magic.messages import ApiFlavor
+
+# ------------------------------------------------------------------------------- requests
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One HTTP request, ready to send.
+
+    Attributes:
+        body: Already encoded; empty for GET.
+        silence_s: Longest silence to accept, before the answer and within it; None: no limit.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = field(default=b"", repr=False)
+    silence_s: float | None = None
+
+
+def bearer_headers(
+    bearer: str, flavor: ApiFlavor, *, stream: bool, group_id: str | None, user_agent: str
+) -> dict[str, str]:
+    """Headers of a chat request.
+
+    Bearer on both wires: clients that sent only `x-api-key` were refused for months. The group id
+    is in no current document of MiniMax, but the reference page sends it and it does no harm.
+    """
+    headers = {
+        "Authorization": MaskedStr(f"Bearer {bearer}"),
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream" if stream else "application/json",
+        "User-Agent": user_agent,
+    }
+    if stream:
+        headers["Accept-Encoding"] = "identity"  # a compressing proxy would hold tokens back
+    if flavor is ApiFlavor.ANTHROPIC_MESSAGES:
+        headers["anthropic-version"] = "2023-06-01"
+    if group_id:
+        headers["X-MiniMax-Group-Id"] = group_id
+    return headers
+
+
+# ------------------------------------------------------------------------------ addresses
+
+DEFAULT_BASE_URL = "https://api.minimax.io"
+_OPENAI_ENDPOINTS = ("/chat/completions", "/text/chatcompletion_v2")
+_ANTHROPIC_ENDPOINT = "/messages"
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where chat requests go.
+
+    Attributes:
+        candidates: Full URLs, best first; a later one is tried only if an earlier has no such route.
+        root: Scheme, host and any prefix before the API's own paths; account calls start here.
+    """
+
+    flavor: ApiFlavor
+    root: str
+    candidates: tuple[str, ...]
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.root).hostname or ""
+
+
+def resolve_endpoint(base_url: str, api_flavor: str | None = None) -> Endpoint:
+    """The flavour and the URLs that a base_url stands for.
+
+    Args:
+        base_url: A host, with or without scheme, `/v1`, `/anthropic`, `/anthropic/v1`, or a full
+            endpoint, which is used as it is.
+        api_flavor: `openai_compat` or `anthropic_messages`; None: the Anthropic wire if the path
+            has `/anthropic` in it, else OpenAI's.
+
+    Raises:
+        ConfigError: Not an http(s) URL, a credential in the URL, plain http to another machine, or
+            a full endpoint of the other flavour.
+    """
+    url = base_url.strip()
+    if "://" not in url:
+        url = f"https://{url}"
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ConfigError(
+            f"base_url {_short(base_url)!r} is not an http or https address.",
+            hint=f"Use {DEFAULT_BASE_URL} or {DEFAULT_BASE_URL}/anthropic.",
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(
+            f"base_url for {host} must be an address alone, without user, query or fragment.",
+            hint="Give the key as MINIMAX_CODE_PLAN_KEY instead.",
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigError(
+            f"base_url is plain http to {host}: the key would be readable on the way.",
+            hint=f"Use https://{host}.",
+        )
+    chosen = ApiFlavor(api_flavor) if api_flavor else None
+    path = parts.path.rstrip("/")
+    origin = f"{parts.scheme}://{parts.netloc}"
+    named = _flavor_of_full_endpoint(path)
+    if named is not None:
+        if chosen is not None and chosen is not named:
+            raise ConfigError(
+                f"base_url names an endpoint of {named}, but api_flavor is {chosen}.",
+                hint=f"Leave api_flavor out, or set base_url to {origin}.",
+            )
+        root = _strip(path, *_OPENAI_ENDPOINTS, _ANTHROPIC_ENDPOINT, "/v1", "/anthropic")
+        return Endpoint(named, origin + root, (origin + path,))
+    flavor = chosen or (
+        ApiFlavor.ANTHROPIC_MESSAGES if "/anthropic" in path else ApiFlavor.OPENAI_COMPAT
+    )
+    prefix = _strip(path, "/v1", "/anthropic")
+    root = origin + prefix
+    if flavor is ApiFlavor.ANTHROPIC_MESSAGES:
+        # the second is where a gateway or the reference page's literal reading has it
+        candidates = [f"{root}/anthropic/v1/messages", f"{root}/v1/messages"]
+    else:
+        candidates = [
+            f"{root}/v1/text/chatcompletion_v2",
+            f"{root}/v1/chat/completions",
+            f"{root}/text/chatcompletion_v2",
+        ]
+        if prefix:
+            candidates.append(f"{root}/chat/completions")
+    return Endpoint(flavor, root, tuple(candidates))
+
+
+def is_loopback(host: str) -> bool:
+    return host in _LOOPBACK or host.endswith(".localhost") or host.startswith("127.")
+
+
+def _flavor_of_full_endpoint(path: str) -> ApiFlavor | None:
+    if path.endswith(_OPENAI_ENDPOINTS):
+        return ApiFlavor.OPENAI_COMPAT
+    if path.endswith(_ANTHROPIC_ENDPOINT):
+        return ApiFlavor.ANTHROPIC_MESSAGES
+    return None
+
+
+def _strip(path: str, *suffixes: str) -> str:
+    for suffix in suffixes:
+        path = path.removesuffix(suffix)
+    return path
+
+
+# -------------------------------------------------------------------------------- masking
+
+_KEY_SHAPES = re.compile(
+    r"\bsk-[A-Za-z0-9_\-]{6,}"
+    r"|\beyJ[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]+)*"
+    r"|(?<=[Bb]earer )[A-Za-z0-9_\-.~+/]{8,}=*"
+)
+
+
+def mask(text: str, secrets: Iterable[str] = ()) -> str:
+    """The text without anything that is, or looks like, a credential.
+
+    Args:
+        secrets: Values known to be secret here; those under 4 characters would hide ordinary words.
+    """
+    for secret in secrets:
+        if len(secret) >= 4:
+            text = text.replace(secret, "***")
+    return _KEY_SHAPES.sub("***", text)
+
+
+def _short(text: str, limit: int = 300) -> str:
+    text = " ".join(mask(text).split())
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+# ---------------------------------------------------------------------------------- errors
+
+_CODE_SUFFIX = re.compile(r"\((\d{4,5})\)\s*\.?\s*$")
+_RESETS_AT = re.compile(r"resets at (\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d))")
+
+_AUTH_CODES = {1004, 2049}
+_RATE_CODES = {1002, 1039, 1041, 2045}
+_SERVER_CODES = {1000, 1001, 1013, 1024, 1033}
+_QUOTA_CODES = {1028, 1030, 2056}
+_CONTENT_CODES = {1026, 1027}
+
+_HINTS = {
+    1004: "Log in again, or check the region: keys of api.minimax.io and of api.minimaxi.com or "
+    "api.minimax.cn are not interchangeable.",
+    2049: "Check the key and its region (.io or .com/.cn), and that a plan key is not used where "
+    "a pay-as-you-go key is expected.",
+    1008: "Top up at https://platform.minimax.io and wait 2-3 minutes.",
+    1026: "Change the prompt: the server found it sensitive.",
+    1027: "Ask differently: the server withheld its own answer as sensitive.",
+    1042: "Remove invisible characters from the prompt.",
+    2061: "Choose a model that your Token Plan includes.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerWords:
+    """What an error body says, whatever its shape."""
+
+    message: str
+    kind: str
+    code: int | None
+    request_id: str | None
+
+
+def error_in(payload: Any) -> ServerWords | None:
+    """The error inside a decoded JSON body or stream frame; None if there is none.
+
+    Knows `{"error": {...}}` of both wires, `{"error": "..."}`, FastAPI's `detail`, and MiniMax's
+    `base_resp` with a number other than 0, which comes under HTTP 200 too.
+    """
+    if not isinstance(payload, dict):
+        return None
+    request_id = payload.get("request_id") or payload.get("trace_id")
+    request_id = request_id if isinstance(request_id, str) else None
+    error = payload.get("error")
+    if isinstance(error, dict):
+        message = str(error.get("message") or error.get("type") or "unknown error")
+        kind = str(error.get("type") or "")
+        number = _number(error.get("code"))
+    elif isinstance(error, str) and error:
+        message, kind, number = error, "", None
+    else:
+        base_resp = payload.get("base_resp")
+        base_resp = base_resp if isinstance(base_resp, dict) else {}
+        if status := _number(base_resp.get("status_code")):
+            message = str(base_resp.get("status_msg") or "unknown error")
+            return ServerWords(message, "", status, request_id)
+        detail = payload.get("detail")
+        if not isinstance(detail, str) or "choices" in payload or "content" in payload:
+            return None
+        message, kind, number = detail, "", None
+    suffix = _CODE_SUFFIX.search(message)
+    return ServerWords(message, kind, int(suffix[1]) if suffix else number, request_id)
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and value.isdecimal() else None
+
+
+def is_missing_route(status: int, body: bytes) -> bool:
+    """Whether a 404 means that this path does not exist here, not that the API refused something."""
+    return status == 404 and error_in(parse_json(body)) is None
+
+
+def parse_json(body: bytes) -> Any:
+    """The decoded body; None if it is not JSON (nginx and Go answer 404 in HTML or plain text)."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def error_from_response(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    url: str,
+    now: float,
+    secrets: Iterable[str] = (),
+) -> MinimaxError:
+    """The error that an answer outside 2xx stands for.
+
+    Args:
+        headers: With lower-case names.
+        url: Where the request went, for the words of the error.
+        now: Seconds since 1970, to turn a Retry-After date into a wait.
+        secrets: Values to mask in the server's words.
+    """
+    text = mask(body[:4000].decode("utf-8", "replace"), secrets)
+    words = error_in(parse_json(body))
+    host = urlsplit(url).hostname or url
+    if 300 <= status < 400:
+        target = urlsplit(headers.get("location", "")).hostname or "another address"
+        return APIError(
+            f"{host} answered with a redirect ({status}) to {target}, which is not followed with a "
+            "key.",
+            hint=f"Set base_url to the address that is meant, if {target} is to be trusted.",
+            status=status,
+            body=_short(text),
+        )
+    if words is None:
+        words = ServerWords("", "", None, None)
+    words = ServerWords(mask(words.message, secrets), words.kind, words.code, words.request_id)
+    if words.request_id is None:
+        known = headers.get("trace-id") or headers.get("x-request-id") or headers.get("request-id")
+        words = ServerWords(words.message, words.kind, words.code, known)
+    error = _classify(status, words, host=host, url=url, body=_short(text))
+    if isinstance(error, RateLimitError | ServerError):
+        error.retry_after_ms = retry_after_ms(headers, now)
+    return error
+
+
+def error_from_words(words: ServerWords, *, url: str, secrets: Iterable[str] = ()) -> MinimaxError:
+    """The error inside a 200 answer or one of its stream frames."""
+    words = ServerWords(mask(words.message, secrets), words.kind, words.code, words.request_id)
+    return _classify(200, words, host=urlsplit(url).hostname or url, url=url, body=words.message)
+
+
+def _classify(status: int, words: ServerWords, *, host: str, url: str, body: str) -> MinimaxError:
+    code, kind, said = words.code, words.kind, _short(words.message)
+    facts: dict[str, Any] = {
+        "status": status,
+        "code": code,
+        "request_id": words.request_id,
+    }
+    where = f"{host} answered {status}" if status != 200 else f"{host} answered"
+    what = f"{where}: {said}" if said else f"{where}."
+    if not what.endswith((".", "!", "?")):
+        what += "."
+    hint = _HINTS.get(code or 0, "")
+    if code in _AUTH_CODES or (status == 401 and code not in _QUOTA_CODES):
+        return CredentialInvalid(what, hint=hint or _hint_401(url), **facts)
+    facts["body"] = body
+    if code in _QUOTA_CODES:
+        return _quota_exceeded(what, said, facts)
+    if code == 1008 or status == 402:
+        return InsufficientBalance(what, hint=_HINTS[1008], **facts)
+    if code in _CONTENT_CODES:
+        return ContentRefused(what, hint=hint, **facts)
+    if code in _RATE_CODES or (code not in _SERVER_CODES and _is_rate(status, kind)):
+        return RateLimitError(
+            what, hint="Wait a little, or lower requests_per_second in llm.yaml.", **facts
+        )
+    if code in _SERVER_CODES or status >= 500 or kind in ("overloaded_error", "api_error"):
+        overloaded = status == 529 or kind == "overloaded_error"
+        return ServerError(
+            "MiniMax is overloaded: " + what if overloaded else what,
+            hint="The fault is on the server's side: try again in a few minutes.",
+            **facts,
+        )
+    return RequestRejected(what, hint=hint or _hint_rejected(status, url), **facts)
+
+
+def _is_rate(status: int, kind: str) -> bool:
+    return status == 429 or kind == "rate_limit_error"
+
+
+def _quota_exceeded(what: str, said: str, facts: dict[str, Any]) -> QuotaExceeded:
+    match = _RESETS_AT.search(said)
+    resets_at = None
+    if match:
+        try:
+            resets_at = datetime.fromisoformat(match[1]).astimezone(UTC)
+        except ValueError:
+            resets_at = None  # a date that is none: the words of the server stay in the message
+    when = f"It resets at {resets_at:%Y-%m-%d %H:%M} UTC." if resets_at else "Wait for the reset."
+    error = QuotaExceeded(what, hint=f"{when} Retrying before then does not help.", **facts)
+    error.resets_at = resets_at
+    return error
+
+
+def _hint_401(url: str) -> str:
+    if "/anthropic" in url:
+        return (
+            "Check the key and its region; if it is a pay-as-you-go key that is refused on "
+            f"/anthropic, set base_url to {DEFAULT_BASE_URL}."
+        )
+    return _HINTS[2049]
+
+
+def _hint_rejected(status: int, url: str) -> str:
+    match status:
+        case 403:
+            return (
+                "The account may be out of balance (top up at https://platform.minimax.io and wait "
+                "2-3 minutes) or the key may lack the right to this model."
+            )
+        case 404:
+            return f"Check base_url: there is nothing at {_short(url)}."
+        case 413:
+            return "Send less: the limit is 64 MB."
+        case _:
+            return "Change the request: sending it again gives the same answer."
+
+
+def not_an_answer(content_type: str, body: bytes, *, url: str) -> ProtocolError:
+    """The error for a 200 that is neither JSON nor an event stream, such as a login page."""
+    host = urlsplit(url).hostname or url
+    start = _short(body[:400].decode("utf-8", "replace"), 120)
+    return ProtocolError(
+        f"{host} answered with {content_type or 'no content type'} instead of an answer: {start}",
+        hint="Check base_url, and whether a proxy or a login page stands in between.",
+        status=200,
+    )
+
+
+def retry_after_ms(headers: Mapping[str, str], now: float) -> int | None:
+    """Milliseconds to wait as asked by the server; None if it did not say.
+
+    Args:
+        headers: With lower-case names. `retry-after-ms` wins over `retry-after`, which is seconds
+            or an HTTP date.
+        now: Seconds since 1970.
+    """
+    precise = headers.get("retry-after-ms", "")
+    try:
+        return max(0, round(float(precise)))
+    except ValueError:
+        pass  # absent or no number: the standard header decides
+    value = headers.get("retry-after", "").strip()
+    try:
+        return max(0, round(float(value) * 1000))
+    except ValueError:
+        pass  # not seconds: a date, or nothing
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0, round((at.timestamp() - now) * 1000))
+
+
+def remaining_quota(headers: Mapping[str, str]) -> int | None:
+    """What the server says is left of the quota; None if it does not say.
+
+    No MiniMax document names such headers; the reference client reads the OpenAI ones and so do we.
+    """
+    for name in ("x-ratelimit-remaining-tokens", "x-ratelimit-remaining-requests"):
+        number = _number(headers.get(name, "").strip())
+        if number is not None:
+            return number
+    return None

@@ -1,0 +1,447 @@
+"""The OpenAI-compatible wire: `/v1/text/chatcompletion_v2` and `/v1/chat/completions`.
+
+Facts that shape the code (facts page, sections 4, 5, 11): `usage` is null in every chunk but one,
+which has empty `choices`; the last text comes together with `finish_reason`; thinking stands inside
+the content between `<think>` tags, or in `reasoning_content` and `reasoning_details`, or in both;
+deltas may be snapshots; arguments of parallel calls arrive interleaved; the last frame of the native
+path may be a whole `message` that repeats the text.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from minimax_magic.errors import MinimaxError
+from minimax_magic.events import (
+    Finished,
+    Started,
+    StreamEvent,
+    StreamFailed,
+    ThinkingDelta,
+    ThinkingDone,
+    ToolCallDelta,
+    ToolCallDone,
+    ToolCallStarted,
+    UsageUpdate,
+)
+from minimax_magic.messages import (
+    ApiFlavor,
+    Block,
+    ChatRequest,
+    FinishReason,
+    ImageBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolCall,
+    ToolResult,
+)
+from minimax_magic.models import model_info
+from minimax_magic.text import SurrogateJoiner, TextBuffer
+from minimax_magic.tokens import TokenUsage
+from minimax_magic.wire.codec import (
+    AnswerInfo,
+    Encoded,
+    ErrorContext,
+    Turn,
+    broken_frame,
+    check_images,
+    dump,
+    forced_tool_notice,
+    make_call,
+    notices,
+    sent_arguments,
+    split_system,
+    thinking_field,
+    token_count,
+    tool_parameters,
+    turns,
+)
+from minimax_magic.wire.http import error_from_words, error_in
+from minimax_magic.wire.thinking import ClosingTagTrimmer, SnapshotFilter, ThinkSplitter
+
+_FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "max_output": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+class OpenAICompatCodec:
+    """Speaks OpenAI's chat completions as MiniMax does."""
+
+    flavor = ApiFlavor.OPENAI_COMPAT
+
+    def encode(self, request: ChatRequest, *, stream: bool) -> Encoded:
+        check_images(request)
+        info = model_info(request.model)
+        messages: list[dict[str, Any]] = []
+        system = split_system(request)
+        if system:
+            messages.append({"role": "system", "content": system})
+        for turn in turns(request.messages):
+            messages += _encode_turn(turn)
+        body: dict[str, Any] = {"model": request.model, "messages": messages}
+        if stream:
+            body["stream"] = True
+            body["stream_options"] = {"include_usage": True}
+        # output format only: thinking in fields of its own instead of inside the content
+        body["reasoning_split"] = True
+        thinking, thinking_notice = thinking_field(request, info)
+        if thinking:
+            body["thinking"] = thinking
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
+        if request.top_p is not None:
+            body["top_p"] = request.top_p
+        if request.max_tokens is not None:
+            body["max_completion_tokens"] = request.max_tokens
+        if request.service_tier is not None:
+            body["service_tier"] = request.service_tier
+        if request.tools:
+            body["tools"] = [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": tool.name,
+                        "description": tool.description,
+                        "parameters": tool_parameters(tool.parameters),
+                    },
+                }
+                for tool in request.tools
+            ]
+            # only `auto` and `none` are honoured, and without tools the field itself is refused
+            if request.tool_choice is not None:
+                body["tool_choice"] = "none" if request.tool_choice == "none" else "auto"
+        return Encoded(dump(body), notices(thinking_notice, forced_tool_notice(request)))
+
+    def decoder(self, info: AnswerInfo) -> OpenAICompatDecoder:
+        return OpenAICompatDecoder(info)
+
+
+def _encode_turn(turn: Turn) -> list[dict[str, Any]]:
+    if turn.role == "assistant":
+        return [_encode_assistant(turn.blocks)]
+    results = [b for b in turn.blocks if isinstance(b, ToolResult)]
+    messages: list[dict[str, Any]] = [
+        {"role": "tool", "tool_call_id": result.tool_call_id, "content": result.content}
+        for result in results
+    ]
+    parts = [_encode_part(b) for b in turn.blocks if isinstance(b, TextBlock | ImageBlock)]
+    if len(parts) == 1 and parts[0]["type"] == "text":
+        messages.append({"role": "user", "content": parts[0]["text"]})
+    elif parts:
+        messages.append({"role": "user", "content": parts})
+    return messages
+
+
+def _encode_part(block: TextBlock | ImageBlock) -> dict[str, Any]:
+    if isinstance(block, TextBlock):
+        return {"type": "text", "text": block.text}
+    url = block.url or f"data:{block.media_type};base64,{block.data}"
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _encode_assistant(blocks: tuple[Block, ...]) -> dict[str, Any]:
+    """The complete turn: leaving thinking out makes the model worse, leaving calls out is refused."""
+    content = "".join(block.text for block in blocks if isinstance(block, TextBlock))
+    details: list[dict[str, Any]] = []
+    inline = ""
+    for block in blocks:
+        if isinstance(block, ThinkingBlock):
+            if block.details is not None:
+                details += block.details
+            elif block.text:
+                inline += f"<think>\n{block.text}\n</think>\n"
+    message: dict[str, Any] = {"role": "assistant", "content": inline + content}
+    if details:
+        message["reasoning_details"] = details
+    calls = [block for block in blocks if isinstance(block, ToolCall)]
+    if calls:
+        message["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": call.name,
+                    "arguments": json.dumps(sent_arguments(call), ensure_ascii=False),
+                },
+            }
+            for call in calls
+        ]
+    return message
+
+
+# --------------------------------------------------------------------------------- decoding
+
+
+class _Channel:
+    """One stream of text: snapshots undone, then cut characters joined."""
+
+    def __init__(self) -> None:
+        self._snapshots = SnapshotFilter()
+        self._joiner = SurrogateJoiner()
+
+    def feed(self, piece: str) -> str:
+        return self._joiner.feed(self._snapshots.feed(piece))
+
+    def flush(self) -> str:
+        return self._joiner.feed(self._snapshots.flush()) + self._joiner.flush()
+
+
+class _Detail:
+    """One entry of `reasoning_details`: its fields as received, its text growing."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self.channel = _Channel()
+        self.text = TextBuffer()
+
+
+class _Call:
+    """A tool call whose pieces are arriving."""
+
+    def __init__(self, index: int, call_id: str) -> None:
+        self.index = index
+        self.id = call_id
+        self.name = ""
+        self.arguments = TextBuffer()
+        self.joiner = SurrogateJoiner()
+
+
+class OpenAICompatDecoder:
+    """Decodes one answer; see `wire.codec.Decoder`."""
+
+    def __init__(self, info: AnswerInfo) -> None:
+        self.finished = False
+        self._over = False
+        self._info = info
+        self._started = False
+        self._spoke = False  # anything but the start was read
+        self._finish_reason: FinishReason | None = None
+        self._content = _Channel()
+        self._splitter = ThinkSplitter()
+        self._reasoning = _Channel()
+        self._trimmer = ClosingTagTrimmer()
+        self._details: dict[int, _Detail] = {}
+        self._reasoning_open = False
+        self._plain_reasoning = False  # a `reasoning_content` was seen: details only repeat it
+        self._calls: list[_Call] = []
+        self._slots: dict[int, _Call] = {}  # the server's index -> the call that is there now
+
+    def feed(self, data: str) -> list[StreamEvent]:
+        if self._over:
+            return []
+        if data[:1] != "{" and data.strip() in ("[DONE]", ""):
+            return self._finish() if data.strip() else []
+        try:
+            frame = json.loads(data)
+        except ValueError:
+            return self._broken(data)
+        if not isinstance(frame, dict):
+            return self._broken(data)
+        events: list[StreamEvent] = []
+        if not self._started:
+            self._start(frame, events)
+        base_resp = frame.get("base_resp")
+        if frame.get("error") or (base_resp and base_resp.get("status_code")):
+            words = error_in(frame)
+            if words is not None:
+                return [*events, *self._fail(error_from_words(words, **self._context()))]
+        choices = frame.get("choices")
+        if choices:
+            choice = choices[0]
+            delta = choice.get("delta")
+            if delta:
+                self._read(delta, events)
+            elif (message := choice.get("message")) and not self._spoke:
+                self._read(message, events)  # else it repeats what the deltas said
+            if reason := choice.get("finish_reason"):
+                self._finish_reason = self._normalise(reason, frame)
+        if usage := frame.get("usage"):
+            events.append(UsageUpdate(decode_usage(usage)))
+        return events
+
+    def feed_whole(self, payload: dict[str, Any]) -> list[StreamEvent]:
+        events: list[StreamEvent] = []
+        words = error_in(payload)
+        if words is not None:
+            return self._fail(error_from_words(words, **self._context()))
+        self._start(payload, events)
+        choice = (payload.get("choices") or [{}])[0]
+        message = choice.get("message")
+        if not isinstance(message, dict):
+            return self._broken(json.dumps(payload))
+        self._read(message, events)
+        self._finish_reason = self._normalise(choice.get("finish_reason") or "stop", payload)
+        if usage := payload.get("usage"):
+            events.append(UsageUpdate(decode_usage(usage)))
+        return [*events, *self._finish()]
+
+    def close(self) -> list[StreamEvent]:
+        if self._over:
+            return []
+        # all but the closing [DONE] came: that is an answer; without a reason to finish it is none
+        return self._finish() if self._finish_reason is not None else self._flush()
+
+    # pieces of a frame
+
+    def _start(self, frame: dict[str, Any], events: list[StreamEvent]) -> None:
+        self._started = True
+        request_id = self._info.request_id or frame.get("id")
+        events.append(Started(frame.get("model"), request_id, self._info.simulated))
+
+    def _read(self, delta: dict[str, Any], events: list[StreamEvent]) -> None:
+        if details := delta.get("reasoning_details"):
+            self._read_details(details, events)
+        if reasoning := (delta.get("reasoning_content") or delta.get("reasoning")):
+            self._plain_reasoning = True
+            self._think(self._reasoning.feed(reasoning), events)
+        if content := delta.get("content"):
+            self._spoke = True
+            if not isinstance(content, str):
+                content = "".join(part.get("text") or "" for part in content)
+            spoken = self._splitter.feed(self._content.feed(content))
+            if spoken:
+                if self._reasoning_open:
+                    self._close_reasoning(events)
+                events += spoken
+        if calls := delta.get("tool_calls"):
+            self._spoke = True
+            self._close_reasoning(events)
+            for call in calls:
+                self._read_call(call, events)
+
+    def _read_details(self, details: list[dict[str, Any]], events: list[StreamEvent]) -> None:
+        for position, entry in enumerate(details):
+            index = entry.get("index", position)
+            detail = self._details.setdefault(index, _Detail())
+            detail.fields |= {k: v for k, v in entry.items() if k != "text"}
+            text = detail.channel.feed(entry.get("text") or "")
+            detail.text.append(text)
+            if not self._plain_reasoning:
+                self._think(text, events)
+
+    def _think(self, text: str, events: list[StreamEvent]) -> None:
+        # thinking that already came inside the content is only repeated here
+        if text and not self._splitter.has_thought:
+            self._spoke = True
+            self._reasoning_open = True
+            self._splitter.thought_elsewhere = True
+            text = self._trimmer.feed(text)
+            if text:
+                events.append(ThinkingDelta(text))
+
+    def _close_reasoning(self, events: list[StreamEvent]) -> None:
+        if not self._reasoning_open:
+            return
+        self._reasoning_open = False
+        for detail in self._details.values():
+            rest = detail.channel.flush()
+            detail.text.append(rest)
+            if rest and not self._plain_reasoning:
+                self._think(rest, events)
+        if text := self._trimmer.feed(self._reasoning.flush()) + self._trimmer.flush():
+            events.append(ThinkingDelta(text))
+        details = tuple({**d.fields, "text": str(d.text)} for d in self._details.values())
+        self._details.clear()
+        self._reasoning = _Channel()
+        self._reasoning_open = False
+        events.append(ThinkingDone(details=details or None))
+
+    def _read_call(self, piece: dict[str, Any], events: list[StreamEvent]) -> None:
+        function = piece.get("function") or {}
+        call_id, name = piece.get("id") or "", function.get("name") or ""
+        call = self._find_call(piece.get("index"), call_id, name)
+        if name and not call.name:
+            call.name = name
+            events.append(ToolCallStarted(call.index, call.id, name))
+            if len(call.arguments):  # arguments that came before the name
+                events.append(ToolCallDelta(call.index, str(call.arguments)))
+        arguments = function.get("arguments")
+        if not arguments:
+            return
+        if not isinstance(arguments, str):  # some servers send the object itself
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        arguments = call.joiner.feed(arguments)
+        call.arguments.append(arguments)
+        if call.name:
+            events.append(ToolCallDelta(call.index, arguments))
+
+    def _find_call(self, index: int | None, call_id: str, name: str) -> _Call:
+        """The call a piece belongs to: by index, else by id, else the last one.
+
+        Servers that number every call 0 are told apart by a new id together with a name.
+        """
+        if index is None:
+            known = next((c for c in self._calls if call_id and c.id == call_id), None)
+            if known is None and self._calls and not call_id and not name:
+                known = self._calls[-1]
+            if known is not None:
+                return known
+            index = len(self._calls)
+        here = self._slots.get(index)
+        if here is not None and not (name and here.name and call_id and call_id != here.id):
+            return here
+        number = len(self._calls)
+        call = _Call(number, call_id or f"call_{number + 1}")
+        self._calls.append(call)
+        self._slots[index] = call
+        return call
+
+    # the end
+
+    def _normalise(self, reason: str, frame: dict[str, Any]) -> FinishReason:
+        # a severe violation comes as an empty answer with these flags
+        if frame.get("input_sensitive") or frame.get("output_sensitive"):
+            return "content_filter"
+        return _FINISH.get(reason, "stop")
+
+    def _flush(self) -> list[StreamEvent]:
+        self._over = True
+        events: list[StreamEvent] = []
+        spoken = self._splitter.feed(self._content.flush()) + self._splitter.flush()
+        self._close_reasoning(events)
+        return events + spoken
+
+    def _finish(self) -> list[StreamEvent]:
+        events = self._flush()
+        for call in self._calls:
+            rest = call.joiner.flush()
+            call.arguments.append(rest)
+            if not call.name:
+                events.append(ToolCallStarted(call.index, call.id, ""))
+            done = make_call(call.id, call.name, str(call.arguments))
+            events.append(ToolCallDone(call.index, done))
+        reason = self._finish_reason or "stop"
+        if self._calls and reason == "stop":
+            reason = "tool_calls"
+        self.finished = True
+        return [*events, Finished(reason)]
+
+    def _fail(self, error: MinimaxError) -> list[StreamEvent]:
+        return [*self._flush(), StreamFailed(error)]
+
+    def _broken(self, data: str) -> list[StreamEvent]:
+        return self._fail(broken_frame(data, **self._context()))
+
+    def _context(self) -> ErrorContext:
+        return {"url": self._info.url, "secrets": self._info.secrets}
+
+
+def decode_usage(usage: dict[str, Any]) -> TokenUsage:
+    """Disjoint buckets: this wire counts cached tokens inside `prompt_tokens`."""
+    output = token_count(usage, "completion_tokens")
+    prompt = token_count(usage, "prompt_tokens")
+    if not prompt:  # some older answers carry the total alone
+        prompt = max(0, token_count(usage, "total_tokens") - output)
+    cached = min(prompt, token_count(usage, "prompt_tokens_details", "cached_tokens"))
+    return TokenUsage(
+        input_tokens=prompt - cached,
+        cache_read_tokens=cached,
+        output_tokens=output,
+        reasoning_tokens=token_count(usage, "completion_tokens_details", "reasoning_tokens"),
+    )
