@@ -223,6 +223,7 @@ class ReplyBuilder:
     def __init__(self, model: str = "") -> None:
         self._blocks: list[Block | _OpenText | _OpenThinking | _OpenCall] = []
         self._text: TextBuffer | None = None  # what a TextDelta would continue
+        self._thinking: TextBuffer | None = None  # what a ThinkingDelta would continue
         self._calls: dict[int, int] = {}  # index of a call -> its place in _blocks
         self._model = model
         self._request_id: str | None = None
@@ -235,26 +236,36 @@ class ReplyBuilder:
         if type(event) is TextDelta:  # nearly all events are: looked at first
             if self._text is None:
                 self._text = TextBuffer()
+                self._thinking = None
                 self._blocks.append(_OpenText(self._text))
             self._text.append(event.text)
             return
+        if type(event) is ThinkingDelta:
+            if self._thinking is None:
+                self._thinking = self._open_thinking().buffer
+            self._thinking.append(event.text)
+            return
         match event:
-            case ThinkingDelta(text):
-                self._open_thinking().buffer.append(text)
             case ThinkingDone(signature, details):
                 block = self._open_thinking()
                 block.sealed, block.signature, block.details = True, signature, details
+                self._thinking = None
             case TextWasThinking():
                 self._blocks = [
                     _OpenThinking(b.buffer) if isinstance(b, _OpenText) else b for b in self._blocks
                 ]
-                self._text = None
+                self._text = self._thinking = None
             case ToolCallStarted(index):
                 self._calls[index] = len(self._blocks)
                 self._blocks.append(_OpenCall())
-                self._text = None
+                self._text = self._thinking = None
             case ToolCallDone(index, call):
-                self._blocks[self._calls[index]] = call
+                place = self._calls.get(index)
+                if place is None:  # never announced: it still is a call
+                    self._blocks.append(call)
+                    self._text = self._thinking = None
+                else:
+                    self._blocks[place] = call
             case UsageUpdate(usage):
                 self.usage = usage
             case Finished(reason):
@@ -265,7 +276,9 @@ class ReplyBuilder:
                 self._simulated = simulated
             case Notice(text):
                 self._warnings.append(text)
-            case TextDelta() | ToolCallDelta() | RetryScheduled() | StreamFailed():
+            case (
+                TextDelta() | ThinkingDelta() | ToolCallDelta() | RetryScheduled() | StreamFailed()
+            ):
                 pass
             case _:
                 assert_never(event)

@@ -9,9 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeAlias, TypedDict
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypedDict
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from minimax_magic.errors import ConfigError
 from minimax_magic.models import DEFAULT_MODEL
@@ -58,6 +65,13 @@ class ImageBlock(_Frozen):
     url: str | None = None
     data: str | None = None
     media_type: str | None = None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        inline = self.data is not None and self.media_type is not None
+        if (self.url is not None) == inline:
+            raise ValueError("an image needs either url, or data and media_type")
+        return self
 
 
 class ToolCall(_Frozen):
@@ -140,7 +154,8 @@ class ChatRequest(_Frozen):
             with `system` into the single one that the server accepts.
         temperature: 0 to 2.
         max_tokens: Most output tokens, thinking included; too few leave an answer without text.
-            None: what MiniMax recommends for the model.
+            None: the server decides, but on the Anthropic wire, which demands a number, what
+            MiniMax recommends for the model.
         stop: Strings that end the answer. Cut by the client: the server ignores them.
         thinking: `on`, `off` or `auto` (on where the model decides). M2.x always thinks.
         tool_choice: The server honours `auto` and `none` only.

@@ -87,7 +87,7 @@ def cost(model: str, usage: TokenUsage, *, service_tier: str | None = None) -> D
 
 
 def format_usd(amount: Decimal | None) -> str:
-    """`$0.0312`, to the first two significant digits below a cent; an unknown cost says so."""
+    """`$0.031`: cents, or two significant digits where that is finer; an unknown cost says so."""
     if amount is None:
         return "no price known"
     if amount == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_HIGH_AT_END = re.compile("[\ud800-\udbff]$")
+_HIGH_AT_END = re.compile(r"[\ud800-\udbff]\Z")  # not "$", which looks past a newline
 # enough pieces to make joining rare, few enough that 20,000 chunks do not leave 20,000 objects
 _PIECES = 512
 

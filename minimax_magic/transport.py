@@ -60,7 +60,7 @@ class AiohttpTransport:
 
     def __init__(self) -> None:
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
-        self._proxies: dict[str, str | None] = {}  # origin -> its proxy, as last looked up
+        self._proxies: dict[str, str | None] = {}  # URL -> its proxy, as last looked up
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         loop = asyncio.get_running_loop()
@@ -85,16 +85,14 @@ class AiohttpTransport:
 
     async def close(self) -> None:
         here = asyncio.get_running_loop()
-        for loop in list(self._sessions):
-            session = self._sessions.pop(loop)
+        sessions, self._sessions = self._sessions, {}
+        for loop, session in sessions.items():
             if loop is here or loop.is_closed():
                 await session.close()
             else:
                 asyncio.run_coroutine_threadsafe(session.close(), loop)
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
-        for ended in [known for known in self._sessions if known.is_closed()]:
-            await self._sessions.pop(ended).close()
         self._sessions[loop] = session = aiohttp.ClientSession(
             # no total and no read timeout: a long answer is no fault, and aiohttp's own read
             # timeout misses a broken chunk size, so silence is measured here
@@ -105,14 +103,16 @@ class AiohttpTransport:
             # hops to a thread twice for every request
             trust_env=False,
         )
+        for ended in [known for known in self._sessions if known.is_closed()]:
+            await self._sessions.pop(ended).close()
         return session
 
     def _proxy_for(self, url: str) -> str | None:
-        parts = urlsplit(url)
-        origin = f"{parts.scheme}://{parts.netloc}"
-        if origin not in self._proxies:
-            self._proxies[origin] = _proxy_from_environment(parts.scheme, parts.hostname or "")
-        return self._proxies[origin]
+        try:
+            return self._proxies[url]
+        except KeyError:
+            proxy = self._proxies[url] = _proxy_from_environment(url)
+            return proxy
 
 
 class _AiohttpResponse:
@@ -121,35 +121,38 @@ class _AiohttpResponse:
         self._url = url
         self._silence_s = silence_s
         self.status = response.status
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self.headers: Mapping[str, str] = response.headers  # finds names in any case
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
+        while chunk := await self._next():
+            yield chunk
+
+    async def read(self) -> bytes:
+        chunks = []
+        while chunk := await self._next():
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def _next(self) -> bytes:
+        """All that has arrived, waiting if nothing has; empty at the end."""
         content = self._response.content
         try:
-            while True:
-                chunk = content.read_nowait()
-                if not chunk:  # nothing there yet: only now is there anything to time
-                    if content.at_eof():
-                        return
-                    async with asyncio.timeout(self._silence_s):
-                        chunk = await content.readany()
-                if not chunk:
-                    return
-                yield chunk
+            chunk = content.read_nowait()
+            if chunk or content.at_eof():
+                return chunk
+            async with asyncio.timeout(self._silence_s):  # only now is there anything to time
+                return await content.readany()
         except TimeoutError as error:
             raise _silent(_place(self._url), self._silence_s) from _bare(error)
         except (aiohttp.ClientError, OSError) as error:
             # once the line broke, aiohttp keeps to itself what had arrived before and was not yet
             # fetched; there is no public way to it
             if rest := content._read_nowait(-1):
-                yield rest
+                return rest
             raise APIConnectionError(
                 f"The connection to {_place(self._url)} broke in the middle of the answer.",
                 hint="Check the network and try again.",
             ) from _bare(error)
-
-    async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
 
     def close(self) -> None:
         self._response.close()
@@ -162,12 +165,14 @@ def _payload(body: bytes) -> bytes | io.BytesIO | None:
     return body or None
 
 
-def _proxy_from_environment(scheme: str, host: str) -> str | None:
-    """The proxy that HTTP(S)_PROXY and NO_PROXY, or the system's settings, name for a host.
+def _proxy_from_environment(url: str) -> str | None:
+    """The proxy that HTTP(S)_PROXY and NO_PROXY, or the system's settings, name for an address.
 
     This machine is never reached through a proxy, which could not know what is meant, and would
     read a key that is sent over plain http.
     """
+    parts = urlsplit(url)
+    scheme, host = parts.scheme, parts.hostname or ""
     if is_loopback(host) or proxy_bypass(host):
         return None
     proxy = getproxies().get(scheme)

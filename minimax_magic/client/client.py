@@ -1,6 +1,6 @@
-"""`MiniMax`: a prompt goes in, events or a reply come out.
+"""`Client`: a prompt goes in, events or a reply come out.
 
-`MiniMax._events` is where the order of the parts can be read: limiter, bearer, send, classify,
+`Client._events` is where the order of the parts can be read: limiter, bearer, send, classify,
 decode, and what is tried again. The parts know nothing of each other.
 """
 
@@ -66,6 +66,8 @@ _CODECS: dict[ApiFlavor, Codec] = {
 # A whole answer comes in one piece after the model is done, so silence before it is no fault: the
 # longest answers take about this many times the pause that would end a stream.
 _WHOLE_ANSWER_PATIENCE = 10
+# What is no answer yet: if all fails after it, the request may still be made again.
+_PRELUDE = (Started, UsageUpdate)
 # How long to wait for the end of a body whose answer is complete, to keep the connection for the
 # next request; it is nearly always there already.
 _TAIL_S = 0.25
@@ -186,7 +188,9 @@ class Client:
                             yield event
                 return
             except MinimaxError as error:
-                if begun or isinstance(error, _AnswerLost):
+                if isinstance(error, _AnswerLost):
+                    raise _interrupted(error, _build(builder, request)) from error.__cause__
+                if begun:
                     raise _interrupted(error, _build(builder, request)) from error
                 if isinstance(error, CredentialInvalid) and not refreshed:
                     refreshed = True
@@ -210,62 +214,63 @@ class Client:
         """
         response, info = await self._send(encoded.body, stream=stream)
         decoder = self._codec.decoder(info)
-        batches = _read_answer(response, decoder, info)
         cutter = StopCutter(request.stop) if any(request.stop) else None
+        batches = _read_answer(response, decoder, info, stream=stream)
         if cutter is not None:
             batches = _cut_at_stop(batches, cutter)
-        held: list[StreamEvent] | None = []
+        held: list[StreamEvent] = []
+        begun = False
         try:
             async for batch in batches:
-                failed = batch[-1] if batch and isinstance(batch[-1], StreamFailed) else None
-                if failed is not None:
-                    batch = batch[:-1]
-                if held is not None:
+                failed = batch.pop() if batch and type(batch[-1]) is StreamFailed else None
+                if not begun:
+                    begun = not all(isinstance(event, _PRELUDE) for event in batch)
                     held += batch
-                    if any(not isinstance(event, Started | UsageUpdate) for event in batch):
-                        held[1:1] = [Notice(text) for text in encoded.notices]
-                        yield held
-                        held = None
-                elif batch:
+                    batch = [*held[:1], *map(Notice, encoded.notices), *held[1:]] if begun else []
+                if batch:
                     yield batch
                 if failed is not None:
                     raise failed.error
+            if decoder.finished or (cutter is not None and cutter.hit):
+                return
+            broken = None
         except APIConnectionError as error:
-            silent = isinstance(error, APITimeoutError)
-            raise _AnswerLost("timeout" if silent else "disconnected", error) from error
+            broken = error
         finally:
             await batches.aclose()
             response.close()
-        if not (decoder.finished or (cutter is not None and cutter.hit)):
-            raise _AnswerLost("truncated", _truncated(info))
+        if not begun:
+            yield held  # the tokens counted so far
+        raise _AnswerLost(broken, info) from broken
 
     async def _send(self, body: bytes, *, stream: bool) -> tuple[HttpResponse, AnswerInfo]:
-        """Sends to the first route that exists. Any answer but a 200 is raised."""
-        route = self._route
+        """Sends to the first route that exists. Any answer but a 2xx is raised."""
         while True:
             await self._limiter.acquire()
-            bearer = await self._auth.fresh_bearer()
+            # masked here too: tracebacks may show this variable, whoever wrote the source
+            bearer = MaskedStr(await self._auth.fresh_bearer())
+            route = self._route
             request = self._http_request(route, bearer, body, stream=stream)
             response = await self._transport.send(request)
             self._quota_alert.observe(remaining_quota(response.headers))
-            if response.status == 200:
-                self._route = route
+            if 200 <= response.status < 300:
                 return response, _answer_info(response, request.url, bearer)
-            try:
-                refusal = await response.read()
-            finally:
-                response.close()
-            if is_missing_route(response.status, refusal) and route + 1 < self._routes:
-                route += 1
-                continue
-            raise error_from_response(
-                response.status,
-                response.headers,
-                refusal,
-                url=request.url,
-                now=self._clock.time(),
-                secrets=(bearer,),
-            )
+            refusal = await _read_refusal(response)
+            if not is_missing_route(response.status, refusal) or route + 1 >= self._routes:
+                raise self._error_from(response, refusal, request.url, bearer)
+            self._route = max(self._route, route + 1)  # for the life of the client
+
+    def _error_from(
+        self, response: HttpResponse, refusal: bytes, url: str, bearer: str
+    ) -> MinimaxError:
+        return error_from_response(
+            response.status,
+            response.headers,
+            refusal,
+            url=url,
+            now=self._clock.time(),
+            secrets=(bearer,),
+        )
 
     @property
     def _routes(self) -> int:
@@ -422,19 +427,21 @@ def _build(builder: ReplyBuilder, request: ChatRequest) -> ChatReply:
 
 
 class _AnswerLost(MinimaxError):
-    """An answer that was being worked on did not come. Leaves this module as `StreamInterrupted`."""
+    """An answer that was being worked on did not come. Leaves this module as `StreamInterrupted`.
 
-    def __init__(self, reason: InterruptReason, error: MinimaxError) -> None:
-        super().__init__(error.message, hint=error.hint, request_id=error.request_id)
-        self.reason: InterruptReason = reason
+    Args:
+        broken: What happened to the connection; None if the stream ended in order, but too early.
+    """
 
-
-def _truncated(info: AnswerInfo) -> MinimaxError:
-    return MinimaxError(
-        "The answer ended in the middle: the server closed the stream without finishing it.",
-        hint="Try again.",
-        request_id=info.request_id,
-    )
+    def __init__(self, broken: APIConnectionError | None, info: AnswerInfo) -> None:
+        self.reason: InterruptReason
+        if broken is None:
+            message = "The answer ended in the middle: the server closed it without finishing it."
+            self.reason, hint = "truncated", "Try again."
+        else:
+            message, hint = broken.message, broken.hint
+            self.reason = "timeout" if isinstance(broken, APITimeoutError) else "disconnected"
+        super().__init__(message, hint=hint, request_id=info.request_id)
 
 
 def _interrupted(error: MinimaxError, partial: ChatReply) -> StreamInterrupted:

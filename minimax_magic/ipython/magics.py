@@ -226,7 +226,8 @@ class MiniMaxMagics(Magics):
         if self._simulator is None:
             from minimax_magic.simulator import Simulator
 
-            self._simulator = Simulator()
+            # about as fast as a real model writes: slower than it could, or nobody would see it stream
+            self._simulator = Simulator(delay_s=0.012)
             self._simulator.start()
         self.session.simulator = self._simulator
         print(

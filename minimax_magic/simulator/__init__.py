@@ -11,8 +11,8 @@ proves the codecs. `choose` has the table of what a prompt can ask for.
 
 from __future__ import annotations
 
-from .app import Served
-from .behaviours import (
+from minimax_magic.simulator.app import Served
+from minimax_magic.simulator.behaviours import (
     Behaviour,
     Drop,
     Fail,
@@ -24,8 +24,8 @@ from .behaviours import (
     ToolCall,
     Usage,
 )
-from .exchange import Received
-from .server import DEFAULT_KEY, Simulator
+from minimax_magic.simulator.exchange import Received
+from minimax_magic.simulator.server import DEFAULT_KEY, Simulator
 
 __all__ = [
     "DEFAULT_KEY",

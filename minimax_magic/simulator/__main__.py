@@ -6,8 +6,8 @@ import argparse
 import asyncio
 import sys
 
-from . import choose
-from .server import DEFAULT_KEY, Simulator
+from minimax_magic.simulator import choose
+from minimax_magic.simulator.server import DEFAULT_KEY, Simulator
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,8 +16,8 @@ import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .behaviours import Reply, ToolCall, Usage
-from .turn import Turn
+from minimax_magic.simulator.behaviours import Reply, ToolCall, Usage
+from minimax_magic.simulator.turn import Turn
 
 THOUGHT = (
     "The user sent a request to a simulator, so nothing needs to be worked out. "

@@ -18,9 +18,9 @@ from typing import Any
 
 from aiohttp import web
 
-from . import wire_anthropic, wire_openai
-from .answer import Answer, PromptCache, cut_to_limit, new_id, settle
-from .behaviours import (
+from minimax_magic.simulator import wire_anthropic, wire_openai
+from minimax_magic.simulator.answer import Answer, PromptCache, cut_to_limit, new_id, settle
+from minimax_magic.simulator.behaviours import (
     Behaviour,
     Drop,
     Fail,
@@ -30,11 +30,11 @@ from .behaviours import (
     Reply,
     Silence,
 )
-from .choose import choose, ordinary
-from .exchange import Exchange, Fault, Received
-from .failures import failure_body, nginx_page
-from .turn import MODEL_IDS, Turn, Wire, read_anthropic, read_openai
-from .validation import check_anthropic, check_openai
+from minimax_magic.simulator.choose import choose, ordinary
+from minimax_magic.simulator.exchange import Exchange, Fault, Received
+from minimax_magic.simulator.failures import failure_body, nginx_page
+from minimax_magic.simulator.turn import MODEL_IDS, Turn, Wire, read_anthropic, read_openai
+from minimax_magic.simulator.validation import check_anthropic, check_openai
 
 SERVER = "minimax-simulator"
 MARK = "X-MiniMax-Simulated"

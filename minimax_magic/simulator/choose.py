@@ -28,11 +28,19 @@ import re
 from dataclasses import replace
 from http import HTTPStatus
 
-from .arguments import plausible_arguments
-from .behaviours import Behaviour, Drop, Fail, FailMidStream, Reply, Silence, ToolCall
-from .failures import CODES, STATUSES, nginx_page
-from .samples import MAX_LONG_CHARS, long_markdown, sample
-from .turn import OfferedTool, Turn
+from minimax_magic.simulator.arguments import plausible_arguments
+from minimax_magic.simulator.behaviours import (
+    Behaviour,
+    Drop,
+    Fail,
+    FailMidStream,
+    Reply,
+    Silence,
+    ToolCall,
+)
+from minimax_magic.simulator.failures import CODES, STATUSES, nginx_page
+from minimax_magic.simulator.samples import MAX_LONG_CHARS, long_markdown, sample
+from minimax_magic.simulator.turn import OfferedTool, Turn
 
 TRIGGER = re.compile(r"\[\[\s*([a-z_]+)((?:\s+[\w.]+)*)\s*\]\]")
 ECHO = re.compile(r"\[\[\s*echo\s*\]\][ \n]?")

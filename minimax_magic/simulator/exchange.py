@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 
 from aiohttp import web
 
-from .answer import new_id
-from .behaviours import Drop, Fail, FailMidStream, Raw, Silence
-from .failures import failure_body, status_of
-from .frame import encode
+from minimax_magic.simulator.answer import new_id
+from minimax_magic.simulator.behaviours import Drop, Fail, FailMidStream, Raw, Silence
+from minimax_magic.simulator.failures import failure_body, status_of
+from minimax_magic.simulator.frame import encode
 
 # a burst would keep the loop for itself: let others run after so many writes
 FAIRNESS = 32

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from .behaviours import Fail, Raw
+from minimax_magic.simulator.behaviours import Fail, Raw
 
 LOGIN_FAIL = (
     "login fail: Please carry the API secret key in the 'Authorization' field of the request header"

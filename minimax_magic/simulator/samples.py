@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from functools import lru_cache
 
-from .turn import Turn
+from minimax_magic.simulator.turn import Turn
 
 _VOCABULARY = """
 stream token cell notebook kernel answer widget buffer frame budget prompt ledger socket parser

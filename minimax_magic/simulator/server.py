@@ -11,9 +11,9 @@ from typing import Self
 
 from aiohttp import web
 
-from .app import Served, Service
-from .behaviours import Behaviour
-from .exchange import Received
+from minimax_magic.simulator.app import Served, Service
+from minimax_magic.simulator.behaviours import Behaviour
+from minimax_magic.simulator.exchange import Received
 
 DEFAULT_KEY = "simulated-key"
 # aiohttp waits this long for handlers that were told to end; they end at once

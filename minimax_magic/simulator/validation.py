@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .turn import is_m2
+from minimax_magic.simulator.turn import is_m2
 
 EMPTY = "chat content is empty"
 BAD_SETTING = "invalid chat setting"

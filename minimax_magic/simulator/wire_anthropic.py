@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from .answer import Answer, SentCall, pieces, signature
-from .frame import event, quoted
-from .turn import Turn
+from minimax_magic.simulator.answer import Answer, SentCall, pieces, signature
+from minimax_magic.simulator.frame import event, quoted
+from minimax_magic.simulator.turn import Turn
 
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 PING = event("ping", {"type": "ping"})

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .answer import Answer, pieces
-from .frame import DONE, data, encode, quoted
-from .turn import Turn
+from minimax_magic.simulator.answer import Answer, pieces
+from minimax_magic.simulator.frame import DONE, data, encode, quoted
+from minimax_magic.simulator.turn import Turn
 
 SENSITIVE = {
     "input_sensitive": False,

@@ -38,9 +38,10 @@ from minimax_magic.messages import (
     ToolResult,
 )
 from minimax_magic.models import model_info
-from minimax_magic.text import SurrogateJoiner, TextBuffer
+from minimax_magic.text import SurrogateJoiner, TextBuffer, whole
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.wire.codec import (
+    MALFORMED,
     AnswerInfo,
     Encoded,
     ErrorContext,
@@ -58,6 +59,7 @@ from minimax_magic.wire.codec import (
     token_count,
     tool_parameters,
     turns,
+    word,
 )
 from minimax_magic.wire.http import error_from_words, error_in
 
@@ -85,7 +87,9 @@ class AnthropicMessagesCodec:
         body: dict[str, Any] = {
             "model": request.model,
             "max_tokens": request.max_tokens or recommended,
-            "messages": [_encode_turn(turn) for turn in _alternating(turns(request.messages))],
+            "messages": [
+                _encode_turn(turn) for turn in _alternating(turns(request.messages, _sendable))
+            ],
         }
         system = split_system(request)
         if system:
@@ -131,22 +135,29 @@ def _alternating(history: list[Turn]) -> list[Turn]:
     return merged
 
 
+def _sendable(block: Block) -> bool:
+    match block:
+        case TextBlock(text=text):
+            return bool(text)
+        case ThinkingBlock(signature=signature):
+            # without this wire's signature the server cannot take it for its own
+            return signature is not None
+        case _:
+            return True
+
+
 def _encode_turn(turn: Turn) -> dict[str, Any]:
     if len(turn.blocks) == 1 and isinstance(only := turn.blocks[0], TextBlock):
         return {"role": turn.role, "content": only.text}
     blocks = sorted(turn.blocks, key=lambda block: not isinstance(block, ToolResult))
-    content = [encoded for block in blocks if (encoded := _encode_block(block)) is not None]
-    return {"role": turn.role, "content": content}
+    return {"role": turn.role, "content": [_encode_block(block) for block in blocks]}
 
 
-def _encode_block(block: Block) -> dict[str, Any] | None:
+def _encode_block(block: Block) -> dict[str, Any]:
     match block:
         case TextBlock(text=text):
             return {"type": "text", "text": text}
         case ThinkingBlock(text=text, signature=signature):
-            # without this wire's signature the server cannot take it for its own
-            if signature is None:
-                return None
             return {"type": "thinking", "thinking": text, "signature": signature}
         case ImageBlock(url=url, data=data, media_type=media_type):
             if url is not None:
@@ -174,7 +185,7 @@ class _OpenBlock:
         self.name = name
         self.joiner = SurrogateJoiner()
         self.arguments = TextBuffer()
-        self.given_input: dict[str, Any] = {}
+        self.given_arguments = ""  # a whole answer, and some gateways, put them into the start
         self.signature = ""
 
 
@@ -184,6 +195,7 @@ class AnthropicMessagesDecoder:
     def __init__(self, info: AnswerInfo) -> None:
         self.finished = False
         self._over = False
+        self._begun = False
         self._info = info
         self._blocks: dict[int, _OpenBlock] = {}
         self._usage: dict[str, Any] = {}
@@ -196,23 +208,48 @@ class AnthropicMessagesDecoder:
         if data[:1] != "{" and data.strip() in ("[DONE]", ""):
             return self._finish() if data.strip() else []
         try:
-            frame = json.loads(data)
-        except ValueError:
+            return self._frame(json.loads(data))
+        except MALFORMED:
             return self._broken(data)
-        if not isinstance(frame, dict):
-            return self._broken(data)
+
+    def feed_whole(self, payload: dict[str, Any]) -> list[StreamEvent]:
+        words = error_in(payload)
+        if words is not None:
+            return self._fail(error_from_words(words, **self._context()))
+        try:
+            events = [self._started(payload)]
+            for index, block in enumerate(payload["content"]):
+                events += self._open(index, block)
+                events += self._close_block(index)
+            events += self._read_usage(payload)
+            self._finish_reason = _FINISH.get(payload.get("stop_reason") or "end_turn", "stop")
+        except MALFORMED:
+            return self._broken(json.dumps(payload))
+        return [*events, *self._finish()]
+
+    def close(self) -> list[StreamEvent]:
+        if self._over:
+            return []
+        # a stop reason came, only the closing message_stop did not: that is an answer
+        return self._finish() if self._finish_reason is not None else self._flush()
+
+    # pieces
+
+    def _frame(self, frame: dict[str, Any]) -> list[StreamEvent]:
         kind = frame.get("type")
         if kind == "content_block_delta":
             return self._delta(frame)
-        if frame.get("error") or frame.get("base_resp"):
-            words = error_in(frame)
-            if words is not None:
-                return self._fail(error_from_words(words, **self._context()))
+        words = error_in(frame)
+        if words is not None:
+            return self._fail(error_from_words(words, **self._context()))
         match kind:
             case "content_block_start":
-                return self._open(frame.get("index", 0), frame.get("content_block") or {})
+                index = frame.get("index") or 0
+                # the one before at this place was never closed
+                before = self._close_block(index)
+                return before + self._open(index, frame.get("content_block") or {})
             case "content_block_stop":
-                return self._close_block(frame.get("index", 0))
+                return self._close_block(frame.get("index") or 0)
             case "message_start":
                 message = frame.get("message") or {}
                 return [self._started(message), *self._read_usage(message)]
@@ -226,48 +263,25 @@ class AnthropicMessagesDecoder:
             case _:
                 return []  # ping, and whatever the API grows
 
-    def feed_whole(self, payload: dict[str, Any]) -> list[StreamEvent]:
-        words = error_in(payload)
-        if words is not None:
-            return self._fail(error_from_words(words, **self._context()))
-        content = payload.get("content")
-        if not isinstance(content, list):
-            return self._broken(json.dumps(payload))
-        events = [self._started(payload)]
-        for index, block in enumerate(content):
-            events += self._open(index, block)
-            events += self._close_block(index)
-        events += self._read_usage(payload)
-        self._finish_reason = _FINISH.get(payload.get("stop_reason") or "end_turn", "stop")
-        return [*events, *self._finish()]
-
-    def close(self) -> list[StreamEvent]:
-        if self._over:
-            return []
-        # a stop reason came, only the closing message_stop did not: that is an answer
-        return self._finish() if self._finish_reason is not None else self._flush()
-
-    # pieces
-
     def _started(self, message: dict[str, Any]) -> StreamEvent:
-        request_id = self._info.request_id or message.get("id")
-        return Started(message.get("model"), request_id, self._info.simulated)
+        self._begun = True
+        model = word(message.get("model")) or None
+        request_id = self._info.request_id or word(message.get("id")) or None
+        return Started(model, request_id, self._info.simulated)
 
     def _delta(self, frame: dict[str, Any]) -> list[StreamEvent]:
         delta = frame["delta"]
-        block = self._blocks.get(frame.get("index", 0))
         kind = delta.get("type")
-        if block is None:  # a delta without its start: take the kind from the delta
-            opened = {"thinking_delta": "thinking", "signature_delta": "thinking"}.get(kind, "text")
-            self._open(frame.get("index", 0), {"type": opened})
-            block = self._blocks[frame.get("index", 0)]
+        block = self._blocks.get(frame.get("index", 0))
+        if block is None:
+            block = self._open_for(kind, frame.get("index") or 0)
         if kind == "text_delta":
-            text = block.joiner.feed(delta["text"])
+            text = block.joiner.feed(delta.get("text") or "")
             return [TextDelta(text)] if text else []
         if kind == "thinking_delta":
-            text = block.joiner.feed(delta["thinking"])
+            text = block.joiner.feed(delta.get("thinking") or "")
             return [ThinkingDelta(text)] if text else []
-        if kind == "input_json_delta":
+        if kind == "input_json_delta" and block.kind == "tool_use":  # not a tool of the server
             text = block.joiner.feed(delta.get("partial_json") or "")
             block.arguments.append(text)
             return [ToolCallDelta(block.index, text)] if text else []
@@ -275,22 +289,37 @@ class AnthropicMessagesDecoder:
             block.signature += delta.get("signature") or ""
         return []
 
+    def _open_for(self, kind: str, index: int) -> _OpenBlock:
+        """The block of a delta whose start is missing. A call cannot be guessed: it has no name."""
+        if index not in self._blocks:
+            if kind == "input_json_delta":
+                raise ValueError("arguments of no call")
+            thinks = kind in ("thinking_delta", "signature_delta")
+            self._open(index, {"type": "thinking" if thinks else "text"})
+        return self._blocks[index]
+
     def _open(self, index: int, content: dict[str, Any]) -> list[StreamEvent]:
+        if not isinstance(index, int):
+            raise TypeError("the index of a block is no number")
         kind = content.get("type") or "text"
-        block = _OpenBlock(kind, index, content.get("id") or "", content.get("name") or "")
-        self._blocks[index] = block
+        block = _OpenBlock(kind, index, word(content.get("id")), word(content.get("name")))
         if kind == "tool_use":
+            if given := content.get("input"):
+                block.given_arguments = given if isinstance(given, str) else json.dumps(given)
+            events: list[StreamEvent] = [ToolCallStarted(index, block.id, block.name)]
             self._called = True
-            block.given_input = content.get("input") or {}
-            return [ToolCallStarted(index, block.id, block.name)]
-        if kind == "thinking":
-            block.signature = content.get("signature") or ""
+        elif kind == "thinking":
+            block.signature = word(content.get("signature"))
             text = block.joiner.feed(content.get("thinking") or "")
-            return [ThinkingDelta(text)] if text else []
-        if kind == "text":
+            events = [ThinkingDelta(text)] if text else []
+        elif kind == "text":
             text = block.joiner.feed(content.get("text") or "")
-            return [TextDelta(text)] if text else []
-        return []  # a kind of block the API has grown since
+            events = [TextDelta(text)] if text else []
+        else:
+            events = []  # a kind of block the API has grown since
+        self._blocks[index] = block
+        self._begun = True
+        return events
 
     def _close_block(self, index: int) -> list[StreamEvent]:
         block = self._blocks.pop(index, None)
@@ -299,18 +328,19 @@ class AnthropicMessagesDecoder:
         rest = block.joiner.flush()
         if block.kind == "tool_use":
             block.arguments.append(rest)
-            # a whole answer, and some gateways, give the arguments at once in the block itself
-            text = str(block.arguments) or json.dumps(block.given_input)
+            text = str(block.arguments) or block.given_arguments
             return [ToolCallDone(index, make_call(block.id, block.name, text))]
         if block.kind == "thinking":
             events: list[StreamEvent] = [ThinkingDelta(rest)] if rest else []
-            return [*events, ThinkingDone(signature=block.signature)]
+            return [*events, ThinkingDone(signature=whole(block.signature))]
         return [TextDelta(rest)] if rest and block.kind == "text" else []
 
     def _read_usage(self, holder: dict[str, Any]) -> list[StreamEvent]:
         usage = holder.get("usage")
-        if not usage:
+        if not isinstance(usage, dict):
             return []
+        if token_count(usage, "input_tokens"):
+            self._usage = {}  # it speaks of the whole request: what came before is not part of it
         self._usage |= {name: value for name, value in usage.items() if value is not None}
         # message_start says 0 of everything but a cache figure that is wrong: nothing to report yet
         if not token_count(self._usage, "input_tokens") + token_count(self._usage, "output_tokens"):
@@ -329,6 +359,8 @@ class AnthropicMessagesDecoder:
         return events
 
     def _finish(self) -> list[StreamEvent]:
+        if not self._begun:
+            return self._flush()  # an end without a beginning is no answer
         events: list[StreamEvent] = []
         for index in sorted(self._blocks):
             events += self._close_block(index)
@@ -345,7 +377,8 @@ class AnthropicMessagesDecoder:
         return self._fail(broken_frame(data, **self._context()))
 
     def _context(self) -> ErrorContext:
-        return {"url": self._info.url, "secrets": self._info.secrets}
+        info = self._info
+        return {"url": info.url, "request_id": info.request_id, "secrets": info.secrets}
 
 
 def decode_usage(usage: dict[str, Any]) -> TokenUsage:

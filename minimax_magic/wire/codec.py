@@ -8,7 +8,7 @@ object that is fed the `data` of stream events, or one whole answer, and gives t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
 from urllib.parse import urlsplit
@@ -56,7 +56,13 @@ class ErrorContext(TypedDict):
     """What the words of an error need beside the server's own."""
 
     url: str
+    request_id: str | None
     secrets: tuple[str, ...]
+
+
+# What reading a frame of the wrong shape raises. Each decoder reads a frame inside one `try` with
+# these: that costs nothing where all is well, and looking at every field's type first would.
+MALFORMED = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 
 
 class Decoder(Protocol):
@@ -113,13 +119,18 @@ def split_system(request: ChatRequest) -> str | None:
     return "\n\n".join(text for text in texts if text) or None
 
 
-def turns(messages: Sequence[Message]) -> list[Turn]:
-    """The conversation without system turns and empty blocks, consecutive same-role turns merged."""
+def turns(messages: Sequence[Message], sendable: Callable[[Block], bool]) -> list[Turn]:
+    """The conversation without system turns, consecutive same-role turns merged.
+
+    Args:
+        sendable: Whether the wire can carry a block. What it cannot is left out before turns are
+            merged, since a turn of nothing is refused (2013).
+    """
     merged: list[Turn] = []
     for message in messages:
         if message.role == "system":
             continue
-        blocks = tuple(b for b in message.content if not (isinstance(b, TextBlock) and not b.text))
+        blocks = tuple(block for block in message.content if sendable(block))
         if merged and merged[-1].role == message.role:
             merged[-1] = Turn(message.role, join_texts(merged[-1].blocks, blocks))
         elif blocks:
@@ -153,14 +164,17 @@ def check_images(request: ChatRequest) -> None:
         )
 
 
-def broken_frame(data: str, *, url: str, secrets: tuple[str, ...]) -> ProtocolError:
+def broken_frame(
+    data: str, *, url: str, request_id: str | None, secrets: tuple[str, ...]
+) -> ProtocolError:
     """The error for a frame that is not what the wire format says."""
     host = urlsplit(url).hostname or "The server"
-    start = mask(data[:80], secrets)
+    start = mask(data[:2000], secrets)[:80]  # a key must not be cut before it is found
     return ProtocolError(
         f"{host} sent something that is no part of an answer: {start!r}.",
         hint="Check base_url and api_flavor; if they are right, try again.",
         status=200,
+        request_id=request_id,
     )
 
 
@@ -187,25 +201,39 @@ def thinking_field(
 
 def forced_tool_notice(request: ChatRequest) -> str | None:
     """The notice for a forced tool choice, which the server answers with plain text."""
-    if request.tool_choice != "any":
+    if request.tool_choice != "any" or not request.tools:
         return None
     return "The server does not force tool calls: tool_choice any was sent as auto."
 
 
 def tool_parameters(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema that the server accepts: none, or an empty one, is refused (2013)."""
-    return schema if schema.get("type") else {"type": "object", "properties": {}, **schema}
+    return {"type": "object", "properties": {}, **schema}
 
 
 def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
-    """A tool call's arguments, and the text itself if it is not a JSON object."""
-    if not text.strip():
+    """A tool call's arguments, and the text itself if it is not a JSON object.
+
+    NaN and numbers out of range are no JSON, though Python reads them: carried back, they would
+    make the next request invalid. `null` is how some servers write a call without arguments.
+    """
+    if text.strip() in ("", "null"):
         return {}, None
     try:
         value = json.loads(text)
-    except ValueError:
+        again = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        if (mended := whole(again)) is not again:  # half a character, written as an escape
+            value = json.loads(mended)
+    except (ValueError, RecursionError):
         return {}, text
     return (value, None) if isinstance(value, dict) else ({}, text)
+
+
+def word(value: Any) -> str:
+    """A short field such as an id or a name; empty where it is absent, null or no word at all."""
+    if isinstance(value, str):
+        return whole(value)
+    return str(value) if isinstance(value, int) else ""
 
 
 def make_call(call_id: str, name: str, arguments: str) -> ToolCall:
@@ -225,8 +253,19 @@ def sent_arguments(call: ToolCall) -> dict[str, Any]:
 
 
 def dump(body: dict[str, Any]) -> bytes:
-    """The JSON body; half a surrogate pair, which no server can read, becomes U+FFFD."""
-    return whole(json.dumps(body, ensure_ascii=False, separators=(",", ":"))).encode()
+    """The JSON body; half a surrogate pair, which no server can read, becomes U+FFFD.
+
+    Raises:
+        ConfigError: A tool's schema or a call's arguments hold what JSON cannot, such as NaN.
+    """
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(
+            f"The request cannot be written as JSON: {error}.",
+            hint="Look at the schemas of the tools. Nothing was sent.",
+        ) from None
+    return whole(text).encode()
 
 
 def notices(*texts: str | None) -> tuple[str, ...]:
@@ -234,8 +273,15 @@ def notices(*texts: str | None) -> tuple[str, ...]:
 
 
 def token_count(usage: dict[str, Any], *path: str) -> int:
-    """A count inside a usage object; 0 where it is absent or null."""
+    """A count inside a usage object; 0 where it is absent, null or no count.
+
+    Gateways were seen to write numbers as strings or with a fraction of .0.
+    """
     value: Any = usage
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    if isinstance(value, str) and value.isdecimal() and len(value) < 16:
+        return int(value)
+    if isinstance(value, int | float) and 0 <= value < 10**15:  # which NaN is not
+        return int(value)
+    return 0

@@ -11,13 +11,14 @@ not be read as "a server error". Every text of the server is masked before it go
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from minimax_magic.errors import (
@@ -35,6 +36,7 @@ from minimax_magic.errors import (
 )
 from minimax_magic.masked import MaskedStr
 from minimax_magic.messages import ApiFlavor
+from minimax_magic.text import whole
 
 # ------------------------------------------------------------------------------- requests
 
@@ -83,7 +85,6 @@ def bearer_headers(
 DEFAULT_BASE_URL = "https://api.minimax.io"
 _OPENAI_ENDPOINTS = ("/chat/completions", "/text/chatcompletion_v2")
 _ANTHROPIC_ENDPOINT = "/messages"
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,8 @@ def resolve_endpoint(base_url: str, api_flavor: str | None = None) -> Endpoint:
             has `/anthropic` in it, else OpenAI's.
 
     Raises:
-        ConfigError: Not an http(s) URL, a credential in the URL, plain http to another machine, or
-            a full endpoint of the other flavour.
+        ConfigError: Not an http(s) URL, a credential in the URL, plain http to another machine, an
+            unknown flavour, or a full endpoint of the other flavour.
     """
     url = base_url.strip()
     if "://" not in url:
@@ -125,12 +126,12 @@ def resolve_endpoint(base_url: str, api_flavor: str | None = None) -> Endpoint:
         host, _port = parts.hostname, parts.port
     except ValueError:
         host = None
-    if not host or parts.scheme not in ("http", "https"):
+    if not host or parts.scheme not in ("http", "https") or re.search(r"\s", host):
         raise ConfigError(
             f"base_url {_short(base_url)!r} is not an http or https address.",
             hint=f"Use {DEFAULT_BASE_URL} or {DEFAULT_BASE_URL}/anthropic.",
         )
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigError(
             f"base_url for {host} must be an address alone, without user, query or fragment.",
             hint="Give the key as MINIMAX_CODE_PLAN_KEY instead.",
@@ -140,7 +141,7 @@ def resolve_endpoint(base_url: str, api_flavor: str | None = None) -> Endpoint:
             f"base_url is plain http to {host}: the key would be readable on the way.",
             hint=f"Use https://{host}.",
         )
-    chosen = ApiFlavor(api_flavor) if api_flavor else None
+    chosen = _flavor_named(api_flavor)
     path = parts.path.rstrip("/")
     origin = f"{parts.scheme}://{parts.netloc}"
     named = _flavor_of_full_endpoint(path)
@@ -153,7 +154,7 @@ def resolve_endpoint(base_url: str, api_flavor: str | None = None) -> Endpoint:
         root = _strip(path, *_OPENAI_ENDPOINTS, _ANTHROPIC_ENDPOINT, "/v1", "/anthropic")
         return Endpoint(named, origin + root, (origin + path,))
     flavor = chosen or (
-        ApiFlavor.ANTHROPIC_MESSAGES if "/anthropic" in path else ApiFlavor.OPENAI_COMPAT
+        ApiFlavor.ANTHROPIC_MESSAGES if "anthropic" in path.split("/") else ApiFlavor.OPENAI_COMPAT
     )
     prefix = _strip(path, "/v1", "/anthropic")
     root = origin + prefix
@@ -172,7 +173,22 @@ def resolve_endpoint(base_url: str, api_flavor: str | None = None) -> Endpoint:
 
 
 def is_loopback(host: str) -> bool:
-    return host in _LOOPBACK or host.endswith(".localhost") or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, and one like 127.example.com may be anywhere
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _flavor_named(api_flavor: str | None) -> ApiFlavor | None:
+    if not api_flavor:
+        return None
+    try:
+        return ApiFlavor(api_flavor)
+    except ValueError:
+        raise ConfigError(
+            f"api_flavor {_short(api_flavor, 60)!r} is not known.",
+            hint=f"Use {' or '.join(ApiFlavor)}, or leave it out.",
+        ) from None
 
 
 def _flavor_of_full_endpoint(path: str) -> ApiFlavor | None:
@@ -204,27 +220,43 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
     Args:
         secrets: Values known to be secret here; those under 4 characters would hide ordinary words.
     """
-    for secret in secrets:
+    for secret in sorted(secrets, key=len, reverse=True):  # one may be the beginning of another
         if len(secret) >= 4:
             text = text.replace(secret, "***")
     return _KEY_SHAPES.sub("***", text)
 
 
 def _short(text: str, limit: int = 300) -> str:
-    text = " ".join(mask(text).split())
+    text = " ".join(mask(whole(text)).split())
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 # ---------------------------------------------------------------------------------- errors
 
+_REQUEST_ID_HEADERS = ("trace-id", "minimax-request-id", "x-request-id", "request-id")
 _CODE_SUFFIX = re.compile(r"\((\d{4,5})\)\s*\.?\s*$")
 _RESETS_AT = re.compile(r"resets at (\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d))")
 
-_AUTH_CODES = {1004, 2049}
-_RATE_CODES = {1002, 1039, 1041, 2045}
-_SERVER_CODES = {1000, 1001, 1013, 1024, 1033}
-_QUOTA_CODES = {1028, 1030, 2056}
-_CONTENT_CODES = {1026, 1027}
+Family = Literal["auth", "rate", "server", "quota", "balance", "content", "request"]
+
+_CODES: dict[Family, tuple[int, ...]] = {
+    "auth": (1004, 2049),
+    "rate": (1002, 1039, 1041, 2045),
+    "server": (1000, 1001, 1013, 1024, 1033),
+    "quota": (1028, 1030, 2056),
+    "balance": (1008,),
+    "content": (1026, 1027),
+    "request": (1042, 1043, 1044, 2013, 2037, 2039, 2042, 2048, 2061, 20132),
+}
+_FAMILY_OF_CODE = {code: family for family, codes in _CODES.items() for code in codes}
+_FAMILY_OF_KIND: dict[str, Family] = {
+    "authentication_error": "auth",
+    "authorized_error": "auth",
+    "rate_limit_error": "rate",
+    "api_error": "server",
+    "overloaded_error": "server",
+    "server_error": "server",
+}
 
 _HINTS = {
     1004: "Log in again, or check the region: keys of api.minimax.io and of api.minimaxi.com or "
@@ -241,43 +273,70 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class ServerWords:
-    """What an error body says, whatever its shape."""
+    """What an error body says, whatever its shape.
 
-    message: str
-    kind: str
-    code: int | None
-    request_id: str | None
+    Attributes:
+        kind: Its `type`, whose names vary.
+        code: MiniMax's own number; None if there is none.
+        http_status: The HTTP status that the body itself names, which is all there is to go by when
+            the error came inside a 200.
+    """
+
+    message: str = ""
+    kind: str = ""
+    code: int | None = None
+    request_id: str | None = None
+    http_status: int | None = None
 
 
 def error_in(payload: Any) -> ServerWords | None:
     """The error inside a decoded JSON body or stream frame; None if there is none.
 
-    Knows `{"error": {...}}` of both wires, `{"error": "..."}`, FastAPI's `detail`, and MiniMax's
-    `base_resp` with a number other than 0, which comes under HTTP 200 too.
+    Knows `{"error": {...}}` of both wires, `{"error": "..."}`, vLLM's `{"object": "error", ...}`,
+    FastAPI's `detail`, and MiniMax's `base_resp` with a number other than 0, which comes under HTTP
+    200 too.
     """
     if not isinstance(payload, dict):
         return None
-    request_id = payload.get("request_id") or payload.get("trace_id")
-    request_id = request_id if isinstance(request_id, str) else None
+    base_resp = payload.get("base_resp")
+    base_resp = base_resp if isinstance(base_resp, dict) else {}
+    base_code = _number(base_resp.get("status_code"))
     error = payload.get("error")
+    if not error and "error" in (payload.get("type"), payload.get("object")):
+        error = payload
+    detail = payload.get("detail")
+    http_status = None
     if isinstance(error, dict):
-        message = str(error.get("message") or error.get("type") or "unknown error")
-        kind = str(error.get("type") or "")
-        number = _number(error.get("code"))
-    elif isinstance(error, str) and error:
-        message, kind, number = error, "", None
+        message = _said(error.get("message") or error.get("type"))
+        kind = _said(error.get("type") or "")
+        code = _number(error.get("code"))
+        http_status = _number(error.get("http_code"))
+        if code is not None and code < 1000:  # other servers write the HTTP status there
+            code, http_status = None, http_status or code
+    elif error:
+        message, kind, code = _said(error), "", None
+    elif base_code:
+        message, kind, code = _said(base_resp.get("status_msg")), "", None
+    elif detail and payload.keys().isdisjoint(("choices", "content", "type")):
+        message, kind, code = _said(detail), "", None
     else:
-        base_resp = payload.get("base_resp")
-        base_resp = base_resp if isinstance(base_resp, dict) else {}
-        if status := _number(base_resp.get("status_code")):
-            message = str(base_resp.get("status_msg") or "unknown error")
-            return ServerWords(message, "", status, request_id)
-        detail = payload.get("detail")
-        if not isinstance(detail, str) or "choices" in payload or "content" in payload:
-            return None
-        message, kind, number = detail, "", None
+        return None
     suffix = _CODE_SUFFIX.search(message)
-    return ServerWords(message, kind, int(suffix[1]) if suffix else number, request_id)
+    request_id = payload.get("request_id") or payload.get("trace_id")
+    return ServerWords(
+        message=message,
+        kind=kind,
+        code=base_code or (int(suffix[1]) if suffix else code),
+        request_id=request_id if isinstance(request_id, str) else None,
+        http_status=http_status,
+    )
+
+
+def _said(value: Any) -> str:
+    """The server's words, which are text nearly always."""
+    if isinstance(value, str) or not value:
+        return value or "unknown error"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _number(value: Any) -> int | None:
@@ -285,19 +344,31 @@ def _number(value: Any) -> int | None:
         return None
     if isinstance(value, int):
         return value
-    return int(value) if isinstance(value, str) and value.isdecimal() else None
+    if isinstance(value, str) and value.isdecimal() and len(value) < 16:
+        return int(value)
+    return None
+
+
+# what frameworks say of a path they do not serve, beside HTML and plain text
+_NO_ROUTE = {"not found", "file not found", "404 page not found", "page not found"}
 
 
 def is_missing_route(status: int, body: bytes) -> bool:
-    """Whether a 404 means that this path does not exist here, not that the API refused something."""
-    return status == 404 and error_in(parse_json(body)) is None
+    """Whether a 404 means that this path does not exist here, not that the API refused something.
+
+    vLLM, SGLang, LiteLLM's proxy (`{"detail": "Not Found"}`) and llama.cpp say the former in JSON.
+    """
+    if status != 404:
+        return False
+    words = error_in(parse_json(body))
+    return words is None or words.message.strip(" .").lower() in _NO_ROUTE
 
 
 def parse_json(body: bytes) -> Any:
     """The decoded body; None if it is not JSON (nginx and Go answer 404 in HTML or plain text)."""
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -318,11 +389,12 @@ def error_from_response(
         now: Seconds since 1970, to turn a Retry-After date into a wait.
         secrets: Values to mask in the server's words.
     """
-    text = mask(body[:4000].decode("utf-8", "replace"), secrets)
-    words = error_in(parse_json(body))
-    host = urlsplit(url).hostname or url
+    secrets = tuple(secrets)
+    text = mask(body[:64_000].decode("utf-8", "replace"), secrets)
+    words = error_in(parse_json(body)) or ServerWords()
+    host = _host(url, url)
     if 300 <= status < 400:
-        target = urlsplit(headers.get("location", "")).hostname or "another address"
+        target = _host(headers.get("location", ""), "another address")
         return APIError(
             f"{host} answered with a redirect ({status}) to {target}, which is not followed with a "
             "key.",
@@ -330,61 +402,96 @@ def error_from_response(
             status=status,
             body=_short(text),
         )
-    if words is None:
-        words = ServerWords("", "", None, None)
-    words = ServerWords(mask(words.message, secrets), words.kind, words.code, words.request_id)
-    if words.request_id is None:
-        known = headers.get("trace-id") or headers.get("x-request-id") or headers.get("request-id")
-        words = ServerWords(words.message, words.kind, words.code, known)
-    error = _classify(status, words, host=host, url=url, body=_short(text))
+    known = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
+    error = _classify(status, words, known, secrets, url=url, body=_short(text))
     if isinstance(error, RateLimitError | ServerError):
         error.retry_after_ms = retry_after_ms(headers, now)
     return error
 
 
-def error_from_words(words: ServerWords, *, url: str, secrets: Iterable[str] = ()) -> MinimaxError:
-    """The error inside a 200 answer or one of its stream frames."""
-    words = ServerWords(mask(words.message, secrets), words.kind, words.code, words.request_id)
-    return _classify(200, words, host=urlsplit(url).hostname or url, url=url, body=words.message)
+def error_from_words(
+    words: ServerWords, *, url: str, request_id: str | None = None, secrets: Iterable[str] = ()
+) -> MinimaxError:
+    """The error inside a 200 answer or one of its stream frames.
+
+    Args:
+        request_id: What the HTTP head said; used if the words themselves hold none.
+    """
+    body = _short(mask(words.message, secrets))
+    return _classify(200, words, request_id, secrets, url=url, body=body)
 
 
-def _classify(status: int, words: ServerWords, *, host: str, url: str, body: str) -> MinimaxError:
-    code, kind, said = words.code, words.kind, _short(words.message)
+def _host(url: str, otherwise: str) -> str:
+    try:
+        return urlsplit(url).hostname or otherwise
+    except ValueError:  # a redirect to nonsense
+        return otherwise
+
+
+def _family(status: int, words: ServerWords) -> Family:
+    """What an error means: MiniMax's number tells first, then its words, then the HTTP status."""
+    family = _FAMILY_OF_CODE.get(words.code or 0)
+    if family is not None:
+        return family
+    if status == 200 and words.http_status is not None:
+        status = words.http_status
+    said = words.message.lower()
+    if status == 401:
+        return "auth"
+    if "usage limit" in said:
+        return "quota"
+    if status == 402 or "insufficient balance" in said or "insufficient_balance" in said:
+        return "balance"
+    if status == 429:
+        return "rate"
+    if status >= 500:
+        return "server"
+    return _FAMILY_OF_KIND.get(words.kind, "request")
+
+
+def _classify(
+    status: int,
+    words: ServerWords,
+    request_id: str | None,
+    secrets: Iterable[str],
+    *,
+    url: str,
+    body: str,
+) -> MinimaxError:
+    code = words.code
+    message = mask(words.message, secrets)
+    said = _short(message)
     facts: dict[str, Any] = {
         "status": status,
         "code": code,
-        "request_id": words.request_id,
+        "request_id": words.request_id or request_id,
     }
-    where = f"{host} answered {status}" if status != 200 else f"{host} answered"
+    where = f"{_host(url, url)} answered" + (f" {status}" if status != 200 else "")
     what = f"{where}: {said}" if said else f"{where}."
     if not what.endswith((".", "!", "?")):
         what += "."
     hint = _HINTS.get(code or 0, "")
-    if code in _AUTH_CODES or (status == 401 and code not in _QUOTA_CODES):
+    family = _family(status, words)
+    if family == "auth":
         return CredentialInvalid(what, hint=hint or _hint_401(url), **facts)
     facts["body"] = body
-    if code in _QUOTA_CODES:
-        return _quota_exceeded(what, said, facts)
-    if code == 1008 or status == 402:
-        return InsufficientBalance(what, hint=_HINTS[1008], **facts)
-    if code in _CONTENT_CODES:
-        return ContentRefused(what, hint=hint, **facts)
-    if code in _RATE_CODES or (code not in _SERVER_CODES and _is_rate(status, kind)):
-        return RateLimitError(
-            what, hint="Wait a little, or lower requests_per_second in llm.yaml.", **facts
-        )
-    if code in _SERVER_CODES or status >= 500 or kind in ("overloaded_error", "api_error"):
-        overloaded = status == 529 or kind == "overloaded_error"
-        return ServerError(
-            "MiniMax is overloaded: " + what if overloaded else what,
-            hint="The fault is on the server's side: try again in a few minutes.",
-            **facts,
-        )
-    return RequestRejected(what, hint=hint or _hint_rejected(status, url), **facts)
-
-
-def _is_rate(status: int, kind: str) -> bool:
-    return status == 429 or kind == "rate_limit_error"
+    match family:
+        case "quota":
+            return _quota_exceeded(what, message, facts)
+        case "balance":
+            return InsufficientBalance(what, hint=_HINTS[1008], **facts)
+        case "content":
+            return ContentRefused(what, hint=hint, **facts)
+        case "rate":
+            hint = "Wait a little, or lower requests_per_second in llm.yaml."
+            return RateLimitError(what, hint=hint, **facts)
+        case "server":
+            if 529 in (status, words.http_status) or words.kind == "overloaded_error":
+                what = f"MiniMax is overloaded: {what}"
+            hint = "The fault is on the server's side: try again in a few minutes."
+            return ServerError(what, hint=hint, **facts)
+        case _:
+            return RequestRejected(what, hint=hint or _hint_rejected(status, url), **facts)
 
 
 def _quota_exceeded(what: str, said: str, facts: dict[str, Any]) -> QuotaExceeded:
@@ -393,7 +500,7 @@ def _quota_exceeded(what: str, said: str, facts: dict[str, Any]) -> QuotaExceede
     if match:
         try:
             resets_at = datetime.fromisoformat(match[1]).astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             resets_at = None  # a date that is none: the words of the server stay in the message
     when = f"It resets at {resets_at:%Y-%m-%d %H:%M} UTC." if resets_at else "Wait for the reset."
     error = QuotaExceeded(what, hint=f"{when} Retrying before then does not help.", **facts)
@@ -425,12 +532,14 @@ def _hint_rejected(status: int, url: str) -> str:
             return "Change the request: sending it again gives the same answer."
 
 
-def not_an_answer(content_type: str, body: bytes, *, url: str) -> ProtocolError:
+def not_an_answer(
+    content_type: str, body: bytes, *, url: str, secrets: Iterable[str] = ()
+) -> ProtocolError:
     """The error for a 200 that is neither JSON nor an event stream, such as a login page."""
-    host = urlsplit(url).hostname or url
-    start = _short(body[:400].decode("utf-8", "replace"), 120)
+    start = _short(mask(body[:4000].decode("utf-8", "replace"), secrets), 120)
+    came = content_type or "no content type"
     return ProtocolError(
-        f"{host} answered with {content_type or 'no content type'} instead of an answer: {start}",
+        f"{_host(url, url)} answered with {came} instead of an answer: {start}",
         hint="Check base_url, and whether a proxy or a login page stands in between.",
         status=200,
     )
@@ -444,20 +553,15 @@ def retry_after_ms(headers: Mapping[str, str], now: float) -> int | None:
             or an HTTP date.
         now: Seconds since 1970.
     """
-    precise = headers.get("retry-after-ms", "")
+    for name, factor in (("retry-after-ms", 1), ("retry-after", 1000)):
+        try:
+            return max(0, round(float(headers.get(name, "")) * factor))
+        except (ValueError, OverflowError):
+            continue  # absent, or no number, or "inf"
     try:
-        return max(0, round(float(precise)))
-    except ValueError:
-        pass  # absent or no number: the standard header decides
-    value = headers.get("retry-after", "").strip()
-    try:
-        return max(0, round(float(value) * 1000))
-    except ValueError:
-        pass  # not seconds: a date, or nothing
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
+        at = parsedate_to_datetime(headers.get("retry-after", "").strip())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None  # the parser's own ways to say that this is no date
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return max(0, round((at.timestamp() - now) * 1000))
 

@@ -40,6 +40,7 @@ from minimax_magic.models import model_info
 from minimax_magic.text import SurrogateJoiner, TextBuffer
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.wire.codec import (
+    MALFORMED,
     AnswerInfo,
     Encoded,
     ErrorContext,
@@ -56,6 +57,7 @@ from minimax_magic.wire.codec import (
     token_count,
     tool_parameters,
     turns,
+    word,
 )
 from minimax_magic.wire.http import error_from_words, error_in
 from minimax_magic.wire.thinking import ClosingTagTrimmer, SnapshotFilter, ThinkSplitter
@@ -70,6 +72,9 @@ _FINISH: dict[str, FinishReason] = {
 }
 
 
+_ALL_WELL = {"status_code": 0, "status_msg": ""}
+
+
 class OpenAICompatCodec:
     """Speaks OpenAI's chat completions as MiniMax does."""
 
@@ -82,7 +87,7 @@ class OpenAICompatCodec:
         system = split_system(request)
         if system:
             messages.append({"role": "system", "content": system})
-        for turn in turns(request.messages):
+        for turn in turns(request.messages, _sendable):
             messages += _encode_turn(turn)
         body: dict[str, Any] = {"model": request.model, "messages": messages}
         if stream:
@@ -122,6 +127,16 @@ class OpenAICompatCodec:
         return OpenAICompatDecoder(info)
 
 
+def _sendable(block: Block) -> bool:
+    match block:
+        case TextBlock(text=text):
+            return bool(text)
+        case ThinkingBlock(text=text, details=details):
+            return bool(text or details)
+        case _:
+            return True
+
+
 def _encode_turn(turn: Turn) -> list[dict[str, Any]]:
     if turn.role == "assistant":
         return [_encode_assistant(turn.blocks)]
@@ -152,7 +167,7 @@ def _encode_assistant(blocks: tuple[Block, ...]) -> dict[str, Any]:
     inline = ""
     for block in blocks:
         if isinstance(block, ThinkingBlock):
-            if block.details is not None:
+            if block.details:
                 details += block.details
             elif block.text:
                 inline += f"<think>\n{block.text}\n</think>\n"
@@ -182,23 +197,33 @@ class _Channel:
     """One stream of text: snapshots undone, then cut characters joined."""
 
     def __init__(self) -> None:
-        self._snapshots = SnapshotFilter()
+        self._filter = SnapshotFilter()
         self._joiner = SurrogateJoiner()
 
     def feed(self, piece: str) -> str:
-        return self._joiner.feed(self._snapshots.feed(piece))
+        if not isinstance(piece, str):
+            raise TypeError("a text is no text")
+        return self._joiner.feed(piece if self._filter.deltas else self._filter.feed(piece))
 
     def flush(self) -> str:
-        return self._joiner.feed(self._snapshots.flush()) + self._joiner.flush()
+        return self._joiner.feed(self._filter.flush()) + self._joiner.flush()
+
+    @property
+    def repeats(self) -> bool:
+        return self._filter.snapshots
 
 
 class _Detail:
     """One entry of `reasoning_details`: its fields as received, its text growing."""
 
-    def __init__(self) -> None:
+    def __init__(self, channel: _Channel | None = None) -> None:
         self.fields: dict[str, Any] = {}
-        self.channel = _Channel()
+        self.channel = channel or _Channel()
         self.text = TextBuffer()
+        self.is_echo = channel is not None  # until it says more, it repeats an earlier stretch
+
+    def whole(self) -> dict[str, Any]:
+        return {**self.fields, "text": str(self.text)}
 
 
 class _Call:
@@ -237,49 +262,28 @@ class OpenAICompatDecoder:
             return []
         if data[:1] != "{" and data.strip() in ("[DONE]", ""):
             return self._finish() if data.strip() else []
-        try:
-            frame = json.loads(data)
-        except ValueError:
-            return self._broken(data)
-        if not isinstance(frame, dict):
-            return self._broken(data)
         events: list[StreamEvent] = []
-        if not self._started:
-            self._start(frame, events)
-        base_resp = frame.get("base_resp")
-        if frame.get("error") or (base_resp and base_resp.get("status_code")):
-            words = error_in(frame)
-            if words is not None:
-                return [*events, *self._fail(error_from_words(words, **self._context()))]
-        choices = frame.get("choices")
-        if choices:
-            choice = choices[0]
-            delta = choice.get("delta")
-            if delta:
-                self._read(delta, events)
-            elif (message := choice.get("message")) and not self._spoke:
-                self._read(message, events)  # else it repeats what the deltas said
-            if reason := choice.get("finish_reason"):
-                self._finish_reason = self._normalise(reason, frame)
-        if usage := frame.get("usage"):
-            events.append(UsageUpdate(decode_usage(usage)))
+        try:
+            self._frame(json.loads(data), events)
+        except MALFORMED:
+            events += self._broken(data)
         return events
 
     def feed_whole(self, payload: dict[str, Any]) -> list[StreamEvent]:
-        events: list[StreamEvent] = []
         words = error_in(payload)
         if words is not None:
             return self._fail(error_from_words(words, **self._context()))
-        self._start(payload, events)
-        choice = (payload.get("choices") or [{}])[0]
-        message = choice.get("message")
-        if not isinstance(message, dict):
+        events: list[StreamEvent] = []
+        try:
+            self._start(payload, events)
+            if payload.get("choices") or not _is_sensitive(payload):
+                choice = payload["choices"][0]
+                self._read(choice["message"], events)
+                self._finish_reason = _finish_reason(choice)
+            self._read_rest(payload, events)
+        except MALFORMED:
             return self._broken(json.dumps(payload))
-        self._read(message, events)
-        self._finish_reason = self._normalise(choice.get("finish_reason") or "stop", payload)
-        if usage := payload.get("usage"):
-            events.append(UsageUpdate(decode_usage(usage)))
-        return [*events, *self._finish()]
+        return events + self._finish()
 
     def close(self) -> list[StreamEvent]:
         if self._over:
@@ -289,17 +293,52 @@ class OpenAICompatDecoder:
 
     # pieces of a frame
 
+    def _frame(self, frame: dict[str, Any], events: list[StreamEvent]) -> None:
+        choices = frame.get("choices")
+        base_resp = frame.get("base_resp")
+        if not choices or frame.get("error") or (base_resp and base_resp != _ALL_WELL):
+            words = error_in(frame)
+            if words is not None:
+                events += self._fail(error_from_words(words, **self._context()))
+                return
+        if not self._started and ("choices" in frame or "model" in frame):
+            self._start(frame, events)  # else it is a heartbeat, or another wire's frame
+        if not choices:
+            self._read_rest(frame, events)
+            return
+        choice = choices[0]
+        delta = choice.get("delta")
+        if delta:
+            self._read(delta, events)
+        elif (message := choice.get("message")) and not self._spoke:
+            self._read(message, events)  # else it repeats what the deltas said
+        if choice.get("finish_reason"):
+            self._finish_reason = _finish_reason(choice)
+            self._read_rest(frame, events)
+        elif frame.get("usage"):
+            self._read_rest(frame, events)
+
     def _start(self, frame: dict[str, Any], events: list[StreamEvent]) -> None:
         self._started = True
-        request_id = self._info.request_id or frame.get("id")
-        events.append(Started(frame.get("model"), request_id, self._info.simulated))
+        model = word(frame.get("model")) or None
+        request_id = self._info.request_id or word(frame.get("id")) or None
+        events.append(Started(model, request_id, self._info.simulated))
+
+    def _read_rest(self, frame: dict[str, Any], events: list[StreamEvent]) -> None:
+        """What a frame says beside its choice: usage, and that something was withheld."""
+        usage = decode_usage(frame.get("usage"))
+        if usage.total_tokens:  # zeros stand where nothing was counted yet
+            events.append(UsageUpdate(usage))
+        if _is_sensitive(frame):
+            self._finish_reason = "content_filter"
 
     def _read(self, delta: dict[str, Any], events: list[StreamEvent]) -> None:
-        if details := delta.get("reasoning_details"):
-            self._read_details(details, events)
-        if reasoning := (delta.get("reasoning_content") or delta.get("reasoning")):
+        reasoning = delta.get("reasoning_content") or delta.get("reasoning")
+        if reasoning:
             self._plain_reasoning = True
             self._think(self._reasoning.feed(reasoning), events)
+        if details := delta.get("reasoning_details"):
+            self._read_details(details, events)
         if content := delta.get("content"):
             self._spoke = True
             if not isinstance(content, str):
@@ -318,10 +357,15 @@ class OpenAICompatDecoder:
     def _read_details(self, details: list[dict[str, Any]], events: list[StreamEvent]) -> None:
         for position, entry in enumerate(details):
             index = entry.get("index", position)
-            detail = self._details.setdefault(index, _Detail())
-            detail.fields |= {k: v for k, v in entry.items() if k != "text"}
+            detail = self._details.get(index)
+            if detail is None:
+                detail = self._details[index] = _Detail()
+            detail.fields |= entry
             text = detail.channel.feed(entry.get("text") or "")
+            if not text:
+                continue
             detail.text.append(text)
+            detail.is_echo = False
             if not self._plain_reasoning:
                 self._think(text, events)
 
@@ -341,20 +385,26 @@ class OpenAICompatDecoder:
         self._reasoning_open = False
         for detail in self._details.values():
             rest = detail.channel.flush()
-            detail.text.append(rest)
+            if rest:
+                detail.text.append(rest)
+                detail.is_echo = False
             if rest and not self._plain_reasoning:
                 self._think(rest, events)
         if text := self._trimmer.feed(self._reasoning.flush()) + self._trimmer.flush():
             events.append(ThinkingDelta(text))
-        details = tuple({**d.fields, "text": str(d.text)} for d in self._details.values())
-        self._details.clear()
-        self._reasoning = _Channel()
+        details = tuple(d.whole() for d in self._details.values() if not d.is_echo)
+        # a server that repeats all of it in every frame goes on doing so beside the text
+        self._details = {
+            i: _Detail(d.channel) for i, d in self._details.items() if d.channel.repeats
+        }
+        if not self._reasoning.repeats:
+            self._reasoning = _Channel()
         self._reasoning_open = False
         events.append(ThinkingDone(details=details or None))
 
     def _read_call(self, piece: dict[str, Any], events: list[StreamEvent]) -> None:
         function = piece.get("function") or {}
-        call_id, name = piece.get("id") or "", function.get("name") or ""
+        call_id, name = word(piece.get("id")), word(function.get("name"))
         call = self._find_call(piece.get("index"), call_id, name)
         if name and not call.name:
             call.name = name
@@ -368,7 +418,7 @@ class OpenAICompatDecoder:
             arguments = json.dumps(arguments, ensure_ascii=False)
         arguments = call.joiner.feed(arguments)
         call.arguments.append(arguments)
-        if call.name:
+        if call.name and arguments:
             events.append(ToolCallDelta(call.index, arguments))
 
     def _find_call(self, index: int | None, call_id: str, name: str) -> _Call:
@@ -394,12 +444,6 @@ class OpenAICompatDecoder:
 
     # the end
 
-    def _normalise(self, reason: str, frame: dict[str, Any]) -> FinishReason:
-        # a severe violation comes as an empty answer with these flags
-        if frame.get("input_sensitive") or frame.get("output_sensitive"):
-            return "content_filter"
-        return _FINISH.get(reason, "stop")
-
     def _flush(self) -> list[StreamEvent]:
         self._over = True
         events: list[StreamEvent] = []
@@ -409,6 +453,8 @@ class OpenAICompatDecoder:
 
     def _finish(self) -> list[StreamEvent]:
         events = self._flush()
+        if not self._started:
+            return events  # an end without a beginning is no answer
         for call in self._calls:
             rest = call.joiner.flush()
             call.arguments.append(rest)
@@ -429,10 +475,20 @@ class OpenAICompatDecoder:
         return self._fail(broken_frame(data, **self._context()))
 
     def _context(self) -> ErrorContext:
-        return {"url": self._info.url, "secrets": self._info.secrets}
+        info = self._info
+        return {"url": info.url, "request_id": info.request_id, "secrets": info.secrets}
 
 
-def decode_usage(usage: dict[str, Any]) -> TokenUsage:
+def _finish_reason(choice: dict[str, Any]) -> FinishReason:
+    return _FINISH.get(choice.get("finish_reason") or "stop", "stop")
+
+
+def _is_sensitive(frame: dict[str, Any]) -> bool:
+    """A severe violation comes as an empty answer, or none at all, with these flags."""
+    return bool(frame.get("input_sensitive") or frame.get("output_sensitive"))
+
+
+def decode_usage(usage: Any) -> TokenUsage:
     """Disjoint buckets: this wire counts cached tokens inside `prompt_tokens`."""
     output = token_count(usage, "completion_tokens")
     prompt = token_count(usage, "prompt_tokens")

@@ -8,6 +8,8 @@ be missing.
 
 from __future__ import annotations
 
+import json
+
 from minimax_magic.errors import ProtocolError
 
 # Far above any real event (the 400 KB ones seen hold a whole tool argument), far below what would
@@ -36,12 +38,10 @@ class SSEParser:
         """The data of every event that this read completes, in order, perhaps none."""
         if self._skip_lf and chunk:
             self._skip_lf = False
-            if chunk[:1] == b"\n":
-                chunk = chunk[1:]
+            chunk = chunk.removeprefix(b"\n")
         if b"\n" not in chunk and b"\r" not in chunk:
             self._keep(chunk)
             return []
-        self._skip_lf = chunk[-1:] == b"\r"
         if self._partial:
             chunk = b"".join((*self._partial, chunk))
             self._partial.clear()
@@ -50,29 +50,34 @@ class SSEParser:
             self._at_start = False
             chunk = chunk.removeprefix(_BOM)
         lines = chunk.splitlines()
-        if chunk[-1:] not in b"\r\n":
-            self._keep(lines.pop())
+        if not chunk.endswith(b"\n"):
+            if chunk.endswith(b"\r"):
+                self._skip_lf = True
+            else:
+                self._keep(lines.pop())
         return self._read(lines)
 
     def close(self) -> list[str]:
-        """The last event, if the stream ended without the blank line after it."""
+        """The last event, if the stream ended without the blank line after it.
+
+        It is given only if it is whole: half a frame means that the connection broke, which is for
+        the caller to find out, not that the server sent nonsense.
+        """
         rest = b"".join(self._partial)
         self._partial.clear()
-        self._partial_size = 0
         if self._at_start:
             rest = rest.removeprefix(_BOM)
-        return self._read([rest, b""] if rest else [b""])
+        return [data for data in self._read([rest, b""]) if _is_whole(data)]
 
     def _read(self, lines: list[bytes]) -> list[str]:
         events: list[str] = []
         data = self._data
         for line in lines:
-            if line[:5] == b"data:":
-                value = line[6:] if line[5:6] == b" " else line[5:]
+            if line.startswith(b"data:"):
+                value = line[6:] if line.startswith(b"data: ") else line[5:]
                 data.append(value)
-                self._data_size += len(value)
-                if self._data_size > self._max:
-                    raise _too_long(self._max)
+                if len(value) > self._max or len(data) > 1:
+                    self._check_size()
             elif not line:
                 if data:
                     raw = data[0] if len(data) == 1 else b"\n".join(data)
@@ -81,8 +86,15 @@ class SSEParser:
                     events.append(raw.decode("utf-8", "replace"))
             elif line == b"data":
                 data.append(b"")
+                self._check_size()
             # all else is a comment (":") or a field that is of no use here
         return events
+
+    def _check_size(self) -> None:
+        """Counts the latest data line, with one for its end: empty lines fill the memory too."""
+        self._data_size = (self._data_size or len(self._data[0])) + len(self._data[-1]) + 1
+        if self._data_size > self._max:
+            raise _too_long(self._max)
 
     def _keep(self, piece: bytes) -> None:
         if piece:
@@ -90,6 +102,16 @@ class SSEParser:
             self._partial_size += len(piece)
             if self._partial_size > self._max:
                 raise _too_long(self._max)
+
+
+def _is_whole(value: str) -> bool:
+    if value.strip() == "[DONE]":
+        return True
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _too_long(limit: int) -> ProtocolError:

@@ -9,7 +9,9 @@ class StopCutter:
     """Holds back text that may be the beginning of a stop string, and says when one is whole.
 
     Args:
-        stop: The strings; empty ones count for nothing. The one that comes first in the text wins.
+        stop: The strings; empty ones count for nothing. The one that is whole first wins, as it
+            would on a server that looks after every token; so the cut does not depend on how the
+            text was dealt out in pieces.
     """
 
     def __init__(self, stop: Sequence[str]) -> None:
@@ -22,10 +24,10 @@ class StopCutter:
         if self.hit:
             return ""
         text = self._held + piece
-        places = [at for stop in self._stop if (at := text.find(stop)) >= 0]
-        if places:
+        ends = [(at + len(stop), at) for stop in self._stop if (at := text.find(stop)) >= 0]
+        if ends:
             self.hit, self._held = True, ""
-            return text[: min(places)]
+            return text[: min(ends)[1]]
         keep = max((self._overlap(text, stop) for stop in self._stop), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

@@ -17,11 +17,18 @@ from minimax_magic.events import (
 _OPEN, _CLOSE = "<think>", "</think>"
 
 
-def _held_back(text: str, tag: str) -> int:
-    """How many characters at the end of the text may be the beginning of the tag."""
-    for size in range(min(len(tag) - 1, len(text)), 0, -1):
-        if text.endswith(tag[:size]):
-            return size
+def _held_back(text: str) -> int:
+    """How many characters at the end of the text may be the beginning of a closing tag.
+
+    The newline before the tag counts: it belongs to the tag's layout, and a later turn that carries
+    the thinking back sets it again.
+    """
+    if not text.endswith("\n") and "<" not in text[-len(_CLOSE) :]:
+        return 0  # nearly always
+    for tag in ("\n" + _CLOSE, _CLOSE):
+        for size in range(min(len(tag) - 1, len(text)), 0, -1):
+            if text.endswith(tag[:size]):
+                return size
     return 0
 
 
@@ -35,7 +42,8 @@ class ThinkSplitter:
     """
 
     def __init__(self) -> None:
-        self._state = "start"  # start -> thinking -> after -> text; start -> maybe -> text
+        # start -> opened -> thinking -> after -> text; start -> maybe -> text
+        self._state = "start"
         self._held = ""
         self._backticks = 0
         self.thought_elsewhere = False  # reasoning came in a field of its own: drop this copy
@@ -57,7 +65,7 @@ class ThinkSplitter:
         """What was held back when the stream ended."""
         held, self._held = self._held, ""
         events: list[StreamEvent] = []
-        if self._state == "thinking":
+        if self._state in ("opened", "thinking"):
             self._think(held, events)
             self._end_thinking(events)
         elif held.strip() or (held and self._state == "maybe"):
@@ -67,26 +75,22 @@ class ThinkSplitter:
 
     def _step(self, text: str, events: list[StreamEvent]) -> str:
         """Deals with the beginning of the text and returns what is left for the next state."""
-        if self._state in ("start", "after"):
-            return self._at_edge(text)
-        if self._state == "thinking":
-            before, tag, after = text.partition(_CLOSE)
-            if tag:
-                self._think(before, events)
-                self._end_thinking(events)
-                self._state = "after"
-                return after
-            keep = _held_back(text, _CLOSE)
-            self._think(text[: len(text) - keep], events)
-            self._held = text[len(text) - keep :]
-            return ""
-        return self._maybe_thinking(text, events)
+        match self._state:
+            case "opened":
+                self._state = "thinking"
+                return text.removeprefix("\n")
+            case "thinking":
+                return self._thinking(text, events)
+            case "maybe":
+                return self._maybe_thinking(text, events)
+            case _:
+                return self._at_edge(text)
 
     def _at_edge(self, text: str) -> str:
         stripped = text.lstrip()
         if self._state == "start" and stripped.startswith(_OPEN):
-            self._state = "thinking"
-            return stripped.removeprefix(_OPEN).removeprefix("\n")
+            self._state = "opened"
+            return stripped.removeprefix(_OPEN)
         if stripped.startswith(_CLOSE):
             self._state = "after"
             return stripped.removeprefix(_CLOSE)
@@ -100,25 +104,40 @@ class ThinkSplitter:
         self._state = "text" if self.thought_elsewhere else "maybe"
         return text if self._state == "maybe" else stripped
 
+    def _thinking(self, text: str, events: list[StreamEvent]) -> str:
+        before, tag, after = text.partition(_CLOSE)
+        if tag:
+            self._think(before.removesuffix("\n"), events)
+            self._end_thinking(events)
+            self._state = "after"
+            return after
+        self._think(self._hold_back(text), events)
+        return ""
+
     def _maybe_thinking(self, text: str, events: list[StreamEvent]) -> str:
         before, tag, after = text.partition(_CLOSE)
         in_code = (self._backticks + before.count("`")) % 2 == 1
         if tag and not in_code and not self.thought_elsewhere:
-            if before:
+            if before := before.removesuffix("\n"):
                 events.append(TextDelta(before))
             events += [TextWasThinking(), ThinkingDone()]
+            self.has_thought = True
             self._state = "after"
             return after
         if tag:
             self._state = "text"  # the answer speaks of the tag
             return text
-        keep = _held_back(text, _CLOSE)
-        sent = text[: len(text) - keep]
-        self._held = text[len(text) - keep :]
+        sent = self._hold_back(text)
         self._backticks += sent.count("`")
         if sent:
             events.append(TextDelta(sent))
         return ""
+
+    def _hold_back(self, text: str) -> str:
+        """The text without what may be the beginning of a closing tag, which is kept."""
+        sure = len(text) - _held_back(text)
+        self._held = text[sure:]
+        return text[:sure]
 
     def _think(self, text: str, events: list[StreamEvent]) -> None:
         if text and not self.thought_elsewhere:
@@ -126,7 +145,7 @@ class ThinkSplitter:
             events.append(ThinkingDelta(text))
 
     def _end_thinking(self, events: list[StreamEvent]) -> None:
-        if not self.thought_elsewhere:
+        if self.has_thought:  # an empty pair of tags is no thinking
             events.append(ThinkingDone())
 
 
@@ -137,14 +156,16 @@ class ClosingTagTrimmer:
         self._held = ""
 
     def feed(self, piece: str) -> str:
+        if not self._held and "<" not in piece and piece[-1:] != "\n":
+            return piece  # nearly always
         text = self._held + piece
         stripped = text.rstrip()
         if stripped.endswith(_CLOSE):
-            keep = len(text) - len(stripped) + len(_CLOSE)
+            sure = len(stripped.removesuffix(_CLOSE).removesuffix("\n"))
         else:
-            keep = _held_back(text, _CLOSE)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+            sure = len(text) - _held_back(text)
+        self._held = text[sure:]
+        return text[:sure]
 
     def flush(self) -> str:
         held, self._held = self._held, ""
@@ -161,35 +182,46 @@ class SnapshotFilter:
     """Undoes deltas that each repeat all that came before.
 
     Some models and versions send the text so far instead of what is new. The second delta settles
-    it in nearly every stream; where it could be either, it is held until the third.
+    it in nearly every stream; where it could be either, it is held until the third. Only growth is
+    a sign: deltas that are the same are a text that repeats itself.
     """
 
     def __init__(self) -> None:
-        self._mode = "undecided"
+        self.deltas = False  # settled: each piece is what is new
         self._first = ""
         self._held = ""
-        self._length = 0  # how much of the snapshots was given on
+        self._so_far = ""  # settled the other way: the last snapshot
+
+    @property
+    def snapshots(self) -> bool:
+        """Whether it is settled that pieces repeat."""
+        return bool(self._so_far)
 
     def feed(self, piece: str) -> str:
-        if self._mode == "deltas" or not piece:
+        if self.deltas or not piece:
             return piece
-        if self._mode == "snapshots":
+        if self._so_far:
             return self._advance(piece)
-        if not self._first:
+        first = self._first
+        if not first:
             self._first = piece
             return piece
         if self._held:
             held, self._held = self._held, ""
-            repeats = len(piece) > len(held) or len(held) >= _LIKELY
-            if repeats and piece.startswith(held):
-                return self._snapshots(piece)
-            self._mode = "deltas"
+            grew = len(first) < len(held) < len(piece)
+            if piece.startswith(held) and (
+                grew or (len(piece) > len(first) and len(held) >= _SURE)
+            ):
+                self._so_far = first
+                return self._advance(piece)
+            self.deltas = True
             return held + piece
-        if not piece.startswith(self._first):
-            self._mode = "deltas"
+        if not piece.startswith(first):
+            self.deltas = True
             return piece
-        if len(piece) > len(self._first) >= _SURE:
-            return self._snapshots(piece)
+        if len(piece) > len(first) >= _SURE:
+            self._so_far = first
+            return self._advance(piece)
         self._held = piece
         return ""
 
@@ -197,17 +229,14 @@ class SnapshotFilter:
         """What was held, if the stream ended before it was clear."""
         held, self._held = self._held, ""
         if len(held) > len(self._first) >= _LIKELY:
-            return held[len(self._first) :]
+            self._so_far = self._first
+            return self._advance(held)
         return held
 
-    def _snapshots(self, piece: str) -> str:
-        self._mode = "snapshots"
-        self._length = len(self._first)
-        return self._advance(piece)
-
     def _advance(self, piece: str) -> str:
-        if len(piece) < self._length:  # not a snapshot of the same text: take it as it is
-            return piece
-        new = piece[self._length :]
-        self._length = len(piece)
-        return new
+        so_far = self._so_far
+        if len(piece) >= _SURE and so_far.startswith(piece):
+            return ""  # an older snapshot, or the same once more
+        self._so_far = piece
+        # one that does not go on from the last begins a new text
+        return piece[len(so_far) :] if piece.startswith(so_far) else piece

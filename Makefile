@@ -1,0 +1,54 @@
+# One command a chore, the same here and in CI. Every target makes the environment it needs.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	&& echo $$p && break; done)
+BIN := .venv/bin
+PIP_FLAGS := --quiet --disable-pip-version-check
+QUICKSTART := notebooks/01_quickstart.ipynb
+
+.PHONY: demo lab test lint types notebooks bench clean
+
+demo: .venv/.notebook  ## run the quickstart against the simulator and print what streams
+	$(BIN)/python notebooks/demo.py $(QUICKSTART)
+
+lab: .venv/.notebook  ## open the quickstart in JupyterLab
+	$(BIN)/jupyter lab $(QUICKSTART)
+
+test: lint types .venv-ipykernel6/.done  ## everything that CI runs
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.test
+	$(BIN)/mypy
+
+notebooks: .venv/.test  ## run every notebook against the simulator
+	$(BIN)/python -m pytest tests/test_notebooks.py
+
+bench: .venv/.test  ## speed and memory, as ratios to a raw loop in the same run
+	$(BIN)/python tests/bench/bench.py $(BENCH_ARGS)
+
+clean:
+	rm -rf .venv .venv-ipykernel6 .artifacts build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/it."; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.notebook: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[notebook]"
+	@touch $@
+
+.venv/.test: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[test]"
+	@touch $@ .venv/.notebook
+
+# The kernel tests run on the newest ipykernel, which is in .venv, and on the last of version 6.
+.venv-ipykernel6/.done: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/it."; exit 1; }
+	$(PYTHON) -m venv .venv-ipykernel6
+	.venv-ipykernel6/bin/python -m pip install $(PIP_FLAGS) -e . "ipykernel==6.29.5"
+	@touch $@

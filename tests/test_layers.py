@@ -1,0 +1,178 @@
+"""The import rules of the design, as data."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "minimax_magic"
+
+# Imports point down: a module may import those of lower levels, and its equals as long as there is
+# no circle. The longest prefix that fits a module decides.
+LEVELS = {
+    "clock": 0,
+    "errors": 0,
+    "masked": 0,
+    "models": 0,
+    "text": 0,
+    "tokens": 0,
+    "events": 1,
+    "messages": 1,
+    "pricing": 1,
+    "config_schema": 2,
+    "render": 2,
+    "wire": 2,
+    "yaml_file": 2,
+    "auth.store": 3,
+    "client.rate_limit": 3,
+    "client.retry": 3,
+    "config": 3,
+    "config_folders": 3,
+    "testing": 3,
+    "transport": 3,
+    "usage": 3,
+    "auth.sources": 4,
+    "client.client": 5,
+    "session": 6,
+    "ipython": 8,
+}
+# Apart from the rest: it proves our codecs, so it must not use them.
+APART = "simulator"
+
+# Where an outside library may be imported at all.
+HOMES = {
+    "IPython": ("ipython",),
+    "aiohttp": ("transport", "simulator"),
+    "filelock": (),
+    "ipywidgets": ("widgets",),
+    "platformdirs": ("config_folders",),
+    "pydantic": ("auth", "config", "config_schema", "messages", "session"),
+    "sqlite3": ("usage",),
+    "traitlets": ("ipython",),
+    "yaml": ("yaml_file",),
+}
+
+
+def modules() -> list[str]:
+    """Names below the package, `wire.sse` for example; packages without code of their own left out."""
+    names = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        names.append(name.removesuffix(".__init__"))
+    return [name for name in names if name != "__init__"]
+
+
+def path_of(module: str) -> Path:
+    base = PACKAGE / Path(*module.split("."))
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+def imports(module: str) -> Iterator[str]:
+    """Full names a module imports, those inside functions too, those for type checkers only not."""
+    tree = ast.parse(path_of(module).read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} uses a relative import"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                ours = full.removeprefix("minimax_magic.")
+                yield full if ours in modules() else str(node.module)
+
+
+def within(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(f"{prefix}.")
+
+
+def level(module: str) -> int:
+    fitting = [prefix for prefix in LEVELS if within(module, prefix)]
+    assert fitting, f"{module} has no level: add it to LEVELS"
+    return LEVELS[max(fitting, key=len)]
+
+
+def ours(module: str) -> set[str]:
+    names = {name for name in imports(module) if within(name, "minimax_magic")}
+    return {name.removeprefix("minimax_magic").lstrip(".") for name in names} - {""}
+
+
+LAYERED = [m for m in modules() if not within(m, APART) and path_of(m).name != "__init__.py"]
+
+
+@pytest.mark.parametrize("module", LAYERED)
+def test_imports_point_down(module: str) -> None:
+    """A module imports nothing of a higher level; level 0 imports nothing of ours."""
+    for imported in ours(module):
+        if within(imported, APART):
+            assert within(module, "ipython"), f"{module} imports the simulator"
+            continue
+        if path_of(imported).name == "__init__.py":
+            continue  # a package's own docstring
+        below = level(imported) <= level(module) if level(module) else False
+        assert below, f"{module} (level {level(module)}) imports {imported}"
+
+
+def test_imports_have_no_circle() -> None:
+    """Modules of one level may import each other, but not in a circle."""
+    todo = {module: ours(module) & set(LAYERED) for module in LAYERED}
+    while todo:
+        free = [module for module, needed in todo.items() if not needed & set(todo)]
+        assert free, f"a circle among {sorted(todo)}"
+        for module in free:
+            del todo[module]
+
+
+@pytest.mark.parametrize("module", modules())
+def test_outside_libraries_have_one_home(module: str) -> None:
+    """aiohttp, pydantic, IPython and the like are imported only where they belong."""
+    for imported in imports(module):
+        library = imported.split(".")[0]
+        if library in HOMES:
+            assert any(within(module, home) for home in HOMES[library]), f"{module}: {library}"
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if within(m, APART)])
+def test_the_simulator_stands_alone(module: str) -> None:
+    """The simulator uses no codec of ours, or it would prove only that we agree with ourselves."""
+    assert all(within(name, APART) for name in ours(module))
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m != "config"])
+def test_the_environment_is_read_in_one_place(module: str) -> None:
+    """Only `config` looks at environment variables."""
+    source = path_of(module).read_text()
+    assert "os.environ" not in source.replace("`os.environ`", "")
+    assert "getenv" not in source
+
+
+HEAVY = ("aiohttp", "pydantic", "ipywidgets", "anywidget", "yaml", "platformdirs")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import minimax_magic",
+        "from IPython.core.interactiveshell import InteractiveShell as S;"
+        "S.instance().run_line_magic('load_ext', 'minimax_magic')",
+    ],
+    ids=["import", "load_ext"],
+)
+def test_loading_imports_nothing_heavy(code: str) -> None:
+    """`import minimax_magic` and `%load_ext` leave aiohttp, pydantic and the widgets alone."""
+    check = f"import sys; {code}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", check],
+        capture_output=True,
+        text=True,
+        cwd=PACKAGE.parent,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]", done.stdout
