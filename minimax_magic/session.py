@@ -177,10 +177,14 @@ class Turn:
                 yield event
 
     def keep(self) -> None:
-        """Makes a finished turn part of its chat. An interrupted one is not: it has no whole answer."""
-        if self._ask.chat is not None:
-            history = (*self._stream.request.messages, self.reply.message)
-            self._session.chats[self._ask.chat] = history
+        """Makes a finished turn part of its chat. An interrupted one is not: it has no whole answer.
+
+        Nor is one that came to no answer, such as thinking that used up all tokens: the server
+        refuses empty turns (2013), and the chat could never go on.
+        """
+        reply = self.reply
+        if self._ask.chat is not None and (reply.text.strip() or reply.tool_calls):
+            self._session.chats[self._ask.chat] = (*self._stream.request.messages, reply.message)
 
 
 class Session:
@@ -192,7 +196,8 @@ class Session:
         clock: For the limiter and retries.
 
     Attributes:
-        chats: The turns of each conversation by its name; complete turns only.
+        chats: The turns of each conversation by its name; complete turns only. The simulator has
+            its own, so that nothing made up, thinking and seals included, ever goes to MiniMax.
         simulator: Where all requests go instead, while it is set; with its own key, never a real one.
     """
 
@@ -203,14 +208,18 @@ class Session:
         make_transport: Callable[[], Transport] = AiohttpTransport,
         clock: Clock | None = None,
     ) -> None:
-        self.chats: dict[str, tuple[Message, ...]] = {}
         self.simulator: LocalServer | None = None
+        self._chats: dict[bool, dict[str, tuple[Message, ...]]] = {False: {}, True: {}}
         self._load = load
         self._make_transport = make_transport
         self._clock = clock or SystemClock()
         self._clients: dict[tuple[Any, ...], Client] = {}
         self._limiters: dict[float | None, RateLimiter] = {}
         self._stores: dict[Path, SecretStore] = {}
+
+    @property
+    def chats(self) -> dict[str, tuple[Message, ...]]:
+        return self._chats[self.simulator is not None]
 
     def settings(self) -> Settings:
         """The settings as of now, the simulator's address in place of the configured one."""
@@ -231,9 +240,8 @@ class Session:
         settings = self.settings()
         agent = settings.agent(ask.agent) if ask.agent else None
         history = () if ask.new or ask.chat is None else self.chats.get(ask.chat, ())
-        user = Message.model_validate({"role": "user", "content": ask.prompt})
         request = make_request(
-            [*history, user],
+            [*history, {"role": "user", "content": ask.prompt}],
             _options(ask, agent),
             default_model=settings.model,
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,10 +49,10 @@ class Answer:
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: Sequence[bytes | MinimaxError] = ()
+    body: Sequence[bytes | MinimaxError] = field(default=(), repr=False)
     closed: bool = False
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         for piece in self.body:
             if isinstance(piece, MinimaxError):
                 raise piece
@@ -117,3 +117,27 @@ class FakeTransport:
 
     async def close(self) -> None:
         self.closed = True
+
+
+class FakeAuth:
+    """A credential that gives its tokens in order: the first until it is refreshed, and so on.
+
+    How often that was asked for is in `refreshes`; without another token it is in vain.
+    """
+
+    def __init__(self, *tokens: str) -> None:
+        self._tokens = list(tokens or ("fake-key",))
+        self.refreshes = 0
+
+    async def fresh_bearer(self) -> str:
+        return self._tokens[0]
+
+    async def force_refresh(self) -> bool:
+        self.refreshes += 1
+        if len(self._tokens) == 1:
+            return False
+        self._tokens.pop(0)
+        return True
+
+    def describe(self) -> str:
+        return "a fake credential"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -144,9 +145,9 @@ class _AiohttpResponse:
                 return await content.readany()
         except TimeoutError as error:
             raise _silent(_place(self._url), self._silence_s) from _bare(error)
-        except (aiohttp.ClientError, OSError) as error:
-            # once the line broke, aiohttp keeps to itself what had arrived before and was not yet
-            # fetched; there is no public way to it
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:
+            # RuntimeError is what aiohttp raises after our own close(). Once the line broke, it keeps
+            # to itself what had arrived and was not yet fetched; there is no public way to that.
             if rest := content._read_nowait(-1):
                 return rest
             raise APIConnectionError(
@@ -201,8 +202,9 @@ def _bare(error: BaseException) -> BaseException:
 
 
 def _silent(host: str, silence_s: float | None) -> APITimeoutError:
+    pause = f" for {silence_s:g} s" if silence_s is not None else ", and the system gave up"
     return APITimeoutError(
-        f"{host} sent nothing for {silence_s:g} s.",
+        f"{host} sent nothing{pause}.",
         hint="Try again; if long pauses are normal here, raise idle_timeout_s.",
     )
 
@@ -219,7 +221,11 @@ def _unreachable(host: str, error: Exception) -> APIConnectionError:
             what = f"The proxy on the way to {host} did not answer."
             hint = "Check HTTPS_PROXY and NO_PROXY."
         case aiohttp.ClientConnectorError():
-            what = f"{host} cannot be reached: {error.os_error.strerror or 'no connection'}."
+            # asyncio words it "Connect call failed ('127.0.0.1', 9)"; the system's word is clearer
+            number = error.os_error.errno
+            what = (
+                f"{host} cannot be reached: {os.strerror(number) if number else 'no connection'}."
+            )
             hint = "Check the network, VPN and firewall, and base_url."
         case aiohttp.ConnectionTimeoutError():
             what = f"{host} did not accept a connection within {_CONNECT_TIMEOUT_S:g} s."

@@ -38,6 +38,7 @@ from minimax_magic.events import (
     TextDelta,
     UsageUpdate,
 )
+from minimax_magic.masked import MaskedStr
 from minimax_magic.messages import ApiFlavor, ChatOptions, ChatRequest, Prompt, make_request
 from minimax_magic.pricing import cost
 from minimax_magic.transport import HttpResponse, Transport
@@ -50,6 +51,7 @@ from minimax_magic.wire.http import (
     bearer_headers,
     error_from_response,
     is_missing_route,
+    mask,
     not_an_answer,
     parse_json,
     remaining_quota,
@@ -71,6 +73,9 @@ _PRELUDE = (Started, UsageUpdate)
 # How long to wait for the end of a body whose answer is complete, to keep the connection for the
 # next request; it is nearly always there already.
 _TAIL_S = 0.25
+# What belongs to an error status comes at once and is short; more than this is not waited for.
+_REFUSAL_S = 10.0
+_MAX_REFUSAL_BYTES = 1024 * 1024
 
 
 class Client:
@@ -222,7 +227,10 @@ class Client:
         begun = False
         try:
             async for batch in batches:
-                failed = batch.pop() if batch and type(batch[-1]) is StreamFailed else None
+                last = batch[-1] if batch else None
+                failed = last if isinstance(last, StreamFailed) else None
+                if failed is not None:
+                    batch.pop()
                 if not begun:
                     begun = not all(isinstance(event, _PRELUDE) for event in batch)
                     held += batch
@@ -245,36 +253,31 @@ class Client:
 
     async def _send(self, body: bytes, *, stream: bool) -> tuple[HttpResponse, AnswerInfo]:
         """Sends to the first route that exists. Any answer but a 2xx is raised."""
+        route = self._route
         while True:
             await self._limiter.acquire()
-            # masked here too: tracebacks may show this variable, whoever wrote the source
+            # masked here too, whoever wrote the source: tracebacks may show this variable
             bearer = MaskedStr(await self._auth.fresh_bearer())
-            route = self._route
             request = self._http_request(route, bearer, body, stream=stream)
             response = await self._transport.send(request)
             self._quota_alert.observe(remaining_quota(response.headers))
             if 200 <= response.status < 300:
+                self._route = route
                 return response, _answer_info(response, request.url, bearer)
-            refusal = await _read_refusal(response)
-            if not is_missing_route(response.status, refusal) or route + 1 >= self._routes:
-                raise self._error_from(response, refusal, request.url, bearer)
-            self._route = max(self._route, route + 1)  # for the life of the client
-
-    def _error_from(
-        self, response: HttpResponse, refusal: bytes, url: str, bearer: str
-    ) -> MinimaxError:
-        return error_from_response(
-            response.status,
-            response.headers,
-            refusal,
-            url=url,
-            now=self._clock.time(),
-            secrets=(bearer,),
-        )
-
-    @property
-    def _routes(self) -> int:
-        return len(self.endpoint.candidates)
+            refusal = await _read_refusal(response, bearer)
+            missing = is_missing_route(response.status, refusal)
+            if missing and route + 1 < len(self.endpoint.candidates):
+                route += 1
+                continue
+            self._route = 0 if missing else route
+            raise error_from_response(
+                response.status,
+                response.headers,
+                refusal,
+                url=self.endpoint.candidates[self._route],
+                now=self._clock.time(),
+                secrets=(bearer,),
+            )
 
     def _http_request(self, route: int, bearer: str, body: bytes, *, stream: bool) -> HttpRequest:
         silence_s = self._idle_timeout_s
@@ -293,10 +296,7 @@ class Client:
         """Says in the error how often it was tried, or when to come back."""
         asked_ms = getattr(error, "retry_after_ms", None)
         if asked_ms is not None and asked_ms / 1000 > self._max_retry_wait_s:
-            at = datetime.fromtimestamp(self._clock.time(), UTC) + timedelta(milliseconds=asked_ms)
-            error.hint = (
-                f"The server asks to come back in {asked_ms / 1000:,.0f} s, at {at:%H:%M:%S} UTC."
-            )
+            error.hint = f"The server asks to come back {_in(asked_ms, self._clock.time())}."
         elif attempts.number > 2:
             error.message = f"{error.message} (tried {attempts.number - 1} times)"
 
@@ -340,43 +340,64 @@ class ChatStream:
 # -------------------------------------------------------------------------------- one answer
 
 
+async def _read_refusal(response: HttpResponse, bearer: str) -> bytes:
+    """The start of what comes with an error status; the status counts even if this breaks off.
+
+    Masked at once, since a traceback may show the caller's variables.
+    """
+    body = b""
+    try:
+        async with asyncio.timeout(_REFUSAL_S), aclosing(response.chunks()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > _MAX_REFUSAL_BYTES:
+                    break
+    except (TimeoutError, APIConnectionError):
+        pass
+    finally:
+        response.close()
+    return mask(body.decode("utf-8", "replace"), (bearer,)).encode()
+
+
 async def _read_answer(
-    response: HttpResponse, decoder: Decoder, info: AnswerInfo
+    response: HttpResponse, decoder: Decoder, info: AnswerInfo, *, stream: bool
 ) -> AsyncGenerator[list[StreamEvent], None]:
     """The events of each network read. A server may answer a stream request with plain JSON."""
     content_type = response.headers.get("content-type", "").lower()
-    if "event-stream" not in content_type and content_type:
-        body = await response.read()
-        payload = parse_json(body)
-        if isinstance(payload, dict):
-            yield decoder.feed_whole(payload)
-        else:
-            yield [StreamFailed(not_an_answer(content_type, body, url=info.url))]
+    if "event-stream" not in content_type and (content_type or not stream):
+        yield _decode_whole(await response.read(), content_type, decoder, info)
         return
     parser = SSEParser()
-    chunks = response.chunks()
-    try:
-        async for chunk in chunks:
-            events: list[StreamEvent] = []
-            for data in parser.feed(chunk):
-                events += decoder.feed(data)
-            if events:
-                yield events
+    async with aclosing(response.chunks()) as chunks:
+        try:
+            async for chunk in chunks:
+                events: list[StreamEvent] = []
+                for data in parser.feed(chunk):
+                    events += decoder.feed(data)
+                if events:
+                    yield events
+                if decoder.finished:
+                    await _read_to_end(chunks)
+                    return
+        except APIConnectionError:
+            # all of the answer may have come but its closing words
+            yield decoder.close()
             if decoder.finished:
-                await _read_to_end(chunks)
                 return
-    except APIConnectionError:
-        # all of the answer may have come but its closing words
-        events = decoder.close()
-        if events:
-            yield events
-        if decoder.finished:
-            return
-        raise
+            raise
     events = []
     for data in parser.close():
         events += decoder.feed(data)
     yield events + decoder.close()
+
+
+def _decode_whole(
+    body: bytes, content_type: str, decoder: Decoder, info: AnswerInfo
+) -> list[StreamEvent]:
+    payload = parse_json(body)
+    if isinstance(payload, dict):
+        return decoder.feed_whole(payload)
+    return [StreamFailed(not_an_answer(content_type, body, url=info.url, secrets=info.secrets))]
 
 
 async def _read_to_end(chunks: AsyncIterator[bytes]) -> None:
@@ -393,24 +414,38 @@ async def _cut_at_stop(
 ) -> AsyncGenerator[list[StreamEvent], None]:
     """Ends the answer at a stop string; the rest is not read."""
     async with aclosing(batches):
-        async for batch in batches:
-            cut: list[StreamEvent] = []
-            for event in batch:
-                if isinstance(event, TextDelta):
-                    text = cutter.feed(event.text)
-                elif isinstance(event, UsageUpdate):
-                    text = ""
-                    cut.append(event)
-                else:
-                    text = cutter.flush()
-                if text:
-                    cut.append(TextDelta(text))
-                if not isinstance(event, TextDelta | UsageUpdate):
-                    cut.append(event)
+        try:
+            async for batch in batches:
+                yield _cut(batch, cutter)
                 if cutter.hit:
-                    yield [*cut, Finished("stop")]
                     return
-            yield cut
+        except APIConnectionError:
+            yield _cut_rest(cutter)
+            raise
+        yield _cut_rest(cutter)
+
+
+def _cut(batch: list[StreamEvent], cutter: StopCutter) -> list[StreamEvent]:
+    """The batch up to the stop string, with what was held back of earlier ones."""
+    events: list[StreamEvent] = []
+    for event in batch:
+        match event:
+            case TextDelta(text):
+                if text := cutter.feed(text):
+                    events.append(TextDelta(text))
+                if cutter.hit:
+                    return [*events, Finished("stop")]
+            case UsageUpdate():
+                events.append(event)  # may come in the middle of a text
+            case _:
+                events += [*_cut_rest(cutter), event]
+    return events
+
+
+def _cut_rest(cutter: StopCutter) -> list[StreamEvent]:
+    """What was held back as the possible beginning of a stop string and was none."""
+    rest = cutter.flush()
+    return [TextDelta(rest)] if rest else []
 
 
 def _answer_info(response: HttpResponse, url: str, bearer: str) -> AnswerInfo:
@@ -418,6 +453,18 @@ def _answer_info(response: HttpResponse, url: str, bearer: str) -> AnswerInfo:
     request_id = headers.get("trace-id") or headers.get("minimax-request-id")
     simulated = "x-minimax-simulated" in headers
     return AnswerInfo(url, request_id, simulated, (bearer,))
+
+
+def _in(wait_ms: int, now: float) -> str:
+    """`in 300 s, at 12:05:00 UTC`, with the day if it is not today's."""
+    wait = f"in {wait_ms / 1000:,.0f} s"
+    today = datetime.fromtimestamp(now, UTC)
+    try:
+        at = today + timedelta(milliseconds=wait_ms)
+    except OverflowError:  # the server asks for more years than there are
+        return wait
+    day = "" if at.date() == today.date() else f"{at:%Y-%m-%d} "
+    return f"{wait}, at {day}{at:%H:%M:%S} UTC"
 
 
 def _build(builder: ReplyBuilder, request: ChatRequest) -> ChatReply:

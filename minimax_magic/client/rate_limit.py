@@ -40,10 +40,10 @@ class TokenBucket:
         # Waiters queue at the lock, which is first come, first served. The slot is only taken after
         # the sleep: whoever is cancelled before leaves it to the next.
         async with self._lock:
-            wait_s = self._free_at - self._clock.monotonic()
-            if wait_s > 0:
+            # looked at again after the sleep: the slot may have gone to another loop meanwhile
+            while (wait_s := self._free_at - self._clock.monotonic()) > 0:
                 await self._clock.sleep(wait_s)
-            self._free_at = max(self._free_at, self._clock.monotonic()) + self._interval_s
+            self._free_at = self._clock.monotonic() + self._interval_s
 
 
 class NoLimit:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -56,8 +55,13 @@ class RetryPolicy:
             failures: 1 after the first.
             random: Gives numbers in [0, 1).
         """
-        wait = self.initial_backoff_s * self.backoff_multiplier ** (failures - 1)
-        return min(self.max_backoff_s, wait * (1 + self.jitter * random()))
+        try:
+            wait = self.initial_backoff_s * self.backoff_multiplier ** (failures - 1)
+        except OverflowError:
+            wait = self.max_backoff_s
+        # room is left for the jitter below the longest wait: there, too, many clients must spread
+        wait = min(wait, self.max_backoff_s / (1 + self.jitter))
+        return wait * (1 + self.jitter * random())
 
 
 def failure_kind(error: MinimaxError) -> FailureKind | None:
@@ -86,23 +90,23 @@ class Attempts:
         self._policy = policy
         self._max_wait_s = max_wait_s
         self._random = random
-        self._failures: Counter[FailureKind] = Counter()
+        self._failures: list[FailureKind] = []
 
     @property
     def number(self) -> int:
         """Number of the attempt that is next or under way, from 1."""
-        return self._failures.total() + 1
+        return len(self._failures) + 1
 
     def after(self, error: MinimaxError) -> float | None:
         """Seconds to wait before trying again; None if this was the last attempt."""
         kind = failure_kind(error)
         if kind is None:
             return None
-        self._failures[kind] += 1
-        if self._failures[kind] >= self._policy.attempts(kind):
+        self._failures.append(kind)
+        if self._failures.count(kind) >= self._policy.attempts(kind):
             return None
         asked_ms = getattr(error, "retry_after_ms", None)
-        if asked_ms is None:
-            return self._policy.backoff_s(self._failures.total(), self._random)
+        if not asked_ms:  # also 0, or a date that is over by our clock: no reason to hammer
+            return self._policy.backoff_s(len(self._failures), self._random)
         asked_s: float = asked_ms / 1000
         return asked_s if asked_s <= self._max_wait_s else None

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import io
+import keyword
+import re
 import shlex
+import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from IPython.core.error import UsageError
+from minimax_magic.ipython.cell_errors import LineError
 
 Values = Literal["", "models", "agents", "chats"]
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+# `%load_ext` waits for this module, so the two records below are none of the dataclasses used elsewhere:
+# those write and compile their methods at import, milliseconds for so many fields.
+class Option(NamedTuple):
     """One option.
 
     Attributes:
@@ -64,6 +66,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("--raw", "send the cell as it is: {{...}} is not evaluated"),
     Option("--help", "show this"),
 )
+_WORD = re.compile(r"(\S*)\s*(.*)", re.DOTALL)
 _BY_FLAG = {option.flag: option for option in OPTIONS}
 
 SUBCOMMANDS = {
@@ -72,7 +75,6 @@ SUBCOMMANDS = {
 }
 
 
-@dataclass(slots=True)
 class Options:
     """What a magic's line says. None: not said.
 
@@ -97,23 +99,25 @@ class Options:
     new: bool = False
     raw: bool = False
     help: bool = False
-    given: set[str] = field(default_factory=set)
+
+    def __init__(self) -> None:
+        self.given: set[str] = set()
 
 
 def parse_cell_line(line: str) -> Options:
     """The line of `%%minimax [variable] [options]`.
 
     Raises:
-        UsageError: One sentence that names what is wrong.
+        LineError: One sentence that names what is wrong.
     """
     options, rest = _parse(line)
     words = rest.split()
-    if words and words[0].isidentifier():
-        options.into = words[0]
+    if words and words[0].isidentifier() and not keyword.iskeyword(words[0]):
+        options.into = unicodedata.normalize("NFKC", words[0])  # as Python reads names
         # options may stand on both sides of the variable
         options, rest = _parse(rest.split(maxsplit=1)[1] if len(words) > 1 else "", options)
     if rest:
-        raise UsageError(
+        raise LineError(
             f"%%minimax: {rest.split()[0]!r} is neither an option nor a variable name. "
             "The prompt goes below the %%minimax line."
         )
@@ -124,7 +128,7 @@ def parse_line(line: str) -> Options:
     """The line of `%minimax [options] prompt`. The prompt is taken as it is, quotes included.
 
     Raises:
-        UsageError: One sentence that names what is wrong.
+        LineError: One sentence that names what is wrong.
     """
     options, prompt = _parse(line)
     options.prompt = prompt
@@ -136,20 +140,20 @@ def _parse(line: str, options: Options | None = None) -> tuple[Options, str]:
     options = options or Options()
     rest = line.strip()
     while rest.startswith("-"):
-        word, _, rest = rest.partition(" ")
-        rest = rest.lstrip()
+        word, rest = _first_word(rest)
         if word == "--":
             break
         flag, equals, value = word.partition("=")
         option = _BY_FLAG.get("--help" if flag == "-h" else flag)
         if option is None:
-            raise UsageError(
-                f"unknown option {flag}.{_similar(flag, list(_BY_FLAG))} See %%minimax?"
+            raise LineError(
+                f"unknown option {flag}.{_similar(flag, list(_BY_FLAG))} See %%minimax? "
+                "(A %minimax prompt that begins with a dash goes after ` -- `.)"
             )
         options.given.add(option.name)
         if not option.metavar:
             if equals:
-                raise UsageError(f"{option.flag} takes no value.")
+                raise LineError(f"{option.flag} takes no value.")
             setattr(options, option.name, True)
             continue
         # a value in quotes may hold blanks, on either side of an equals sign
@@ -159,11 +163,10 @@ def _parse(line: str, options: Options | None = None) -> tuple[Options, str]:
 
 
 def _value(option: Option, text: str) -> tuple[str, str]:
-    if not text or text.startswith("--"):
-        raise UsageError(f"{option.flag} needs a value: {option.flag} {option.metavar}.")
+    if not text.strip() or text[0] == " " or text.startswith("--"):
+        raise LineError(f"{option.flag} needs a value: {option.flag} {option.metavar}.")
     if text[0] not in "'\"":
-        value, _, rest = text.partition(" ")
-        return value, rest.lstrip()
+        return _first_word(text)
     stream = io.StringIO(text)
     lexer = shlex.shlex(stream, posix=True)
     lexer.whitespace_split = True
@@ -171,22 +174,30 @@ def _value(option: Option, text: str) -> tuple[str, str]:
     try:
         value = lexer.get_token() or ""
     except ValueError:
-        raise UsageError(f"the quote after {option.flag} is not closed.") from None
+        raise LineError(f"the quote after {option.flag} is not closed.") from None
     return value, stream.read().lstrip()
+
+
+def _first_word(text: str) -> tuple[str, str]:
+    found = _WORD.match(text)
+    assert found is not None  # it matches anything
+    return found[1], found[2]
 
 
 def _convert(option: Option, value: str) -> Any:
     if option.choices and value not in option.choices:
         known = ", ".join(option.choices)
-        raise UsageError(f"{option.flag} is one of {known}, not {value!r}.")
+        raise LineError(f"{option.flag} is one of {known}, not {value!r}.")
     try:
         return option.convert(value)
     except ValueError:
         kind = "a whole number" if option.convert is int else "a number"
-        raise UsageError(f"{option.flag} takes {kind}, not {value!r}.") from None
+        raise LineError(f"{option.flag} takes {kind}, not {value!r}.") from None
 
 
 def _similar(word: str, known: list[str]) -> str:
+    import difflib  # only a mistyped option pays for it
+
     close = difflib.get_close_matches(word, known, n=1)
     return f" Did you mean {close[0]}?" if close else ""
 
@@ -202,4 +213,4 @@ def help_text() -> str:
     return "\n".join(lines)
 
 
-assert {option.name for option in OPTIONS} <= {f.name for f in fields(Options)}
+assert all(hasattr(Options, option.name) for option in OPTIONS)

@@ -13,13 +13,13 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-# A lock held by the main thread cannot be interrupted everywhere (Windows): look up this often.
-_POLL_S = 0.1
+# Waiting on a lock cannot be interrupted everywhere, and a stop is only noted: look up this often.
+_POLL_S = 0.05
 # How long a stop waits for the connection to be closed; it takes a millisecond.
 _CLOSE_S = 2.0
 
@@ -28,39 +28,58 @@ class BackgroundLoop:
     """An event loop in a daemon thread, started at the first use."""
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
         self._lock = threading.Lock()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=self._loop.run_forever, name="minimax-magic-loop", daemon=True
-                ).start()
-            return self._loop
+            # a forked process has the object, but not the thread
+            if self._running is None or not self._running[1].is_alive():
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(
+                    target=_serve, args=(loop,), name="minimax-magic-loop", daemon=True
+                )
+                thread.start()
+                self._running = loop, thread  # only now: an interrupt leaves no loop without thread
+            return self._running[0]
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def stop(self) -> None:
-        """Ends the thread. Used again, the loop is made anew."""
+        """Ends the thread and all that runs on it. Used again, the loop is made anew."""
         with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None:
+            running, self._running = self._running, None
+        if running is not None and running[1].is_alive():
+            loop, thread = running
             loop.call_soon_threadsafe(loop.stop)
+            thread.join(_CLOSE_S)
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=_CLOSE_S))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
 
 
 class Run(Generic[T]):
-    """One stream being read in the background.
+    """One stream to be read in the background, from `start` on.
 
     Args:
         background: Where it runs.
         source: Makes the stream; called there.
 
     Attributes:
-        error: What ended the stream, other than its own end or `cancel`; None while it runs.
+        error: What ended the stream other than its own end, a CancelledError included; None while
+            it runs.
     """
 
     def __init__(
@@ -73,8 +92,14 @@ class Run(Generic[T]):
         self._closed = threading.Event()
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._loop = background.loop
-        self._loop.call_soon_threadsafe(self._begin)
+        self._background = background
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begins to read. Apart from making the object, so that whoever is interrupted right after
+        has something to cancel."""
+        self._loop = self._background.loop
+        self._loop.call_soon_threadsafe(self._begin, self._loop)
 
     @property
     def over(self) -> bool:
@@ -102,6 +127,7 @@ class Run(Generic[T]):
         event = self._waiter[1]
         event.clear()
         if self._news.is_set():
+            await asyncio.sleep(0)  # even in a burst, others and an interrupt get their turn
             return
         try:
             async with asyncio.timeout(timeout_s):
@@ -110,14 +136,17 @@ class Run(Generic[T]):
             return  # time to draw again, news or not
 
     def cancel(self) -> None:
-        """Ends the stream and returns when its connection is closed."""
-        self._loop.call_soon_threadsafe(self._cancel)
-        self._closed.wait(_CLOSE_S)
+        """Ends the stream and returns when its connection is closed. Nothing to do if it is over."""
+        if self._loop is None or self._closed.is_set():
+            return
+        with suppress(RuntimeError):  # the loop was closed, and the stream with it
+            self._loop.call_soon_threadsafe(self._cancel)
+            self._closed.wait(_CLOSE_S)
 
     # on the background loop
 
-    def _begin(self) -> None:
-        self._task = self._loop.create_task(self._pump())
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._task = loop.create_task(self._pump())
         self._task.add_done_callback(self._ended)
 
     def _cancel(self) -> None:
@@ -132,8 +161,7 @@ class Run(Generic[T]):
                     self._tell()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            self.error = task.exception()
+        self.error = asyncio.CancelledError() if task.cancelled() else task.exception()
         self._closed.set()
         self._tell()
 
@@ -141,5 +169,5 @@ class Run(Generic[T]):
         self._news.set()
         if self._waiter is not None:
             loop, event = self._waiter
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the kernel's loop was closed: nobody waits any more
                 loop.call_soon_threadsafe(event.set)

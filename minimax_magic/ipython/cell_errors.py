@@ -5,6 +5,8 @@ Front ends and notebook runners stop at an error; IPython asks an exception for 
 
 from __future__ import annotations
 
+from IPython.core.error import UsageError
+
 from minimax_magic.errors import MinimaxError
 
 _RED, _BOLD, _OFF = "\x1b[31m", "\x1b[1m", "\x1b[0m"
@@ -22,8 +24,18 @@ class CellError(Exception):
         self.error = error
 
     def _render_traceback_(self) -> list[str]:
-        name = type(self.error).__name__
-        return [f"{_RED}{_BOLD}{name}:{_OFF} {self.error.message} {self.error.hint}".rstrip()]
+        return [_line(type(self.error).__name__, str(self.error))]
+
+
+class LineError(UsageError):
+    """What stands behind `%minimax` or `%%minimax` is wrong.
+
+    IPython only prints its own UsageError to stderr, where runners that look for error outputs
+    (papermill before 2.7) miss it.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return [_line("UsageError", str(self))]
 
 
 class CellInterrupted(KeyboardInterrupt):
@@ -33,5 +45,10 @@ class CellInterrupted(KeyboardInterrupt):
         return [f"{_BOLD}Interrupted:{_OFF} {self}"]
 
 
-# the name that front ends, nbclient and tests of kernels know
+def _line(name: str, text: str) -> str:
+    return f"{_RED}{_BOLD}{name}:{_OFF} {' '.join(text.split())}"
+
+
+# the names that front ends, nbclient and tests of kernels know
 CellInterrupted.__name__ = "KeyboardInterrupt"
+LineError.__name__ = "UsageError"

@@ -62,9 +62,12 @@ def candidates(before: str, names: Callable[[Values], Iterable[str]]) -> Iterabl
         known = option.choices or (names(option.values) if option.values else ())
         return [name for name in known if name.startswith(value)]
     if last.startswith("-"):
-        given = set(words[:-1])
+        given = {word.partition("=")[0] for word in words[:-1]}
         return [o.flag for o in OPTIONS if o.flag.startswith(last) and o.flag not in given]
     if before.lstrip().startswith("%minimax"):
         typed = before.lstrip().removeprefix("%minimax").lstrip()
-        return [c.split(" ")[-1] for c in SUBCOMMANDS if typed and c.startswith(typed)]
+        place = typed.count(" ")
+        fitting = [command.split(" ") for command in SUBCOMMANDS if command.startswith(typed)]
+        found = [parts[place] for parts in fitting if typed and len(parts) > place]
+        return list(dict.fromkeys(found))
     return []

@@ -14,6 +14,10 @@ from typing import Any
 from minimax_magic.errors import ConfigError
 
 _RAW = "To send the braces as they are, use --raw."
+# Each possible end costs a compilation; a text full of braces that are no expressions must not hang.
+_MOST_ENDS = 50
+# Of what an expression raised; some libraries write pages.
+_MOST_CHARS = 200
 
 
 def interpolate(text: str, evaluate: Callable[[CodeType], Any]) -> str:
@@ -37,24 +41,26 @@ def interpolate(text: str, evaluate: Callable[[CodeType], Any]) -> str:
 
 def _expression(text: str, begin: int) -> tuple[str, CodeType, int]:
     """The expression that begins at `{{`: its source, its code, and where the text goes on."""
-    problem = ("", "not readable")
     end = text.find("}}", begin + 2)
+    line = text.count("\n", 0, begin) + 1
     if end < 0:
-        line = text.count("\n", 0, begin) + 1
         raise ConfigError(f"The '{{{{' on line {line} of the prompt has no '}}}}'.", hint=_RAW)
-    while end >= 0:
+    first = text[begin + 2 : end].strip()
+    if not first:
+        raise ConfigError(f"The '{{{{}}}}' on line {line} of the prompt is empty.", hint=_RAW)
+    problem = ""
+    for _ in range(_MOST_ENDS):
         source = text[begin + 2 : end].strip()
         try:
-            code = compile(source, "<prompt>", "eval")
+            return source, compile(source, "<prompt>", "eval"), end + 2
         except SyntaxError as error:
-            problem = problem if problem[0] else (source, error.msg)
-            end = text.find("}}", end + 1)
-        except ValueError:
-            break  # a NUL byte
-        else:
-            return source, code, end + 2
-    source, why = problem
-    raise ConfigError(f"{_show(source)} is not a Python expression: {why}.", hint=_RAW)
+            problem = problem or error.msg
+        except (ValueError, RecursionError, MemoryError) as error:  # a NUL byte, too deep
+            problem = problem or str(error) or "too deep"
+        end = text.find("}}", end + 1)
+        if end < 0:
+            break
+    raise ConfigError(f"{_show(first)} is not a Python expression: {problem}.", hint=_RAW)
 
 
 def _value(source: str, code: CodeType, evaluate: Callable[[CodeType], Any]) -> str:
@@ -66,11 +72,21 @@ def _value(source: str, code: CodeType, evaluate: Callable[[CodeType], Any]) -> 
             f"{_show(source)}: {name!r} is not defined.", hint=f"Define it first. {_RAW}"
         ) from None
     except Exception as error:
-        raise ConfigError(
-            f"{_show(source)} raised {type(error).__name__}: {error}.", hint="Nothing was sent."
-        ) from None
+        raised = f"{type(error).__name__}: {_said(error)}".rstrip(": ")
+        raise ConfigError(f"{_show(source)} raised {raised}.", hint="Nothing was sent.") from None
+
+
+def _said(error: Exception) -> str:
+    try:
+        return _shortened(str(error), _MOST_CHARS).rstrip(".")
+    except Exception:
+        return ""
 
 
 def _show(source: str) -> str:
-    short = " ".join(source.split())
-    return "{{" + (short if len(short) <= 60 else f"{short[:57]}...") + "}}"
+    return "{{" + _shortened(source, 60) + "}}"
+
+
+def _shortened(text: str, most: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 3]}..."

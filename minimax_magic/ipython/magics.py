@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from IPython.core.error import UsageError
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Enum, Float, Int, Unicode
 
 from minimax_magic.errors import MinimaxError
+from minimax_magic.ipython import interrupts, questions
 from minimax_magic.ipython.arguments import (
     SUBCOMMANDS,
     Options,
@@ -26,10 +27,9 @@ from minimax_magic.ipython.arguments import (
     parse_cell_line,
     parse_line,
 )
-from minimax_magic.ipython.cell_errors import CellError
+from minimax_magic.ipython.cell_errors import CellError, CellInterrupted, LineError
 from minimax_magic.ipython.interpolation import interpolate
 from minimax_magic.ipython.toplevel import TopLevelAwait
-from minimax_magic.models import MODELS
 
 if TYPE_CHECKING:
     from minimax_magic.events import ChatReply
@@ -108,6 +108,7 @@ class MiniMaxMagics(Magics):
     # ------------------------------------------------------------------------------- the magics
 
     @cell_magic("minimax")  # type: ignore[arg-type]
+    @no_var_expand
     @_documented(_CELL_HELP)
     def minimax_cell(self, line: str, cell: str) -> None:
         options = parse_cell_line(line)
@@ -118,13 +119,14 @@ class MiniMaxMagics(Magics):
         self._keep(options, run, run.run)
 
     @line_magic("minimax")  # type: ignore[arg-type]
+    @no_var_expand
     @_documented(_LINE_HELP)
     def minimax_line(self, line: str) -> ChatReply | None:
         options = parse_line(line)
         if options.help:
             print(_LINE_HELP)
-        elif options.prompt in SUBCOMMANDS:
-            self._simulate(on=not options.prompt.endswith("off"))
+        elif (command := " ".join(options.prompt.split())) in SUBCOMMANDS:
+            self._simulate(on=not command.endswith("off"))
         elif not options.prompt:
             self._introduce()
         else:
@@ -139,7 +141,7 @@ class MiniMaxMagics(Magics):
             print(_CELL_HELP)
             return
         if not cell.strip():
-            raise UsageError("%%minimax: the cell is empty. Write the prompt below the first line.")
+            raise LineError("%%minimax: the cell is empty. Write the prompt below the first line.")
         run = self._prepare(options, cell)
         try:
             await run.run_async()
@@ -150,15 +152,18 @@ class MiniMaxMagics(Magics):
 
     def _prepare(self, options: Options, prompt: str) -> CellRun:
         """Everything short of sending; whatever is wrong is said in one line."""
-        from minimax_magic.ipython.runner import CellRun
-
         try:
-            if not options.raw:
-                prompt = interpolate(prompt, self._evaluate)
-            turn = self.session.prepare(self._ask(options, prompt))
+            with interrupts.raised():
+                from minimax_magic.ipython.runner import CellRun
+
+                if not options.raw:
+                    prompt = interpolate(prompt, self._evaluate)
+                turn = self.session.prepare(self._ask(options, prompt))
+                return CellRun(self.background, turn, self._output(options, turn))
         except MinimaxError as error:
             raise CellError(error) from None
-        return CellRun(self.background, turn, self._output(options, turn))
+        except KeyboardInterrupt:
+            raise CellInterrupted("nothing was sent.") from None
 
     def _keep(self, options: Options, run: CellRun, wait: Callable[[], ChatReply]) -> ChatReply:
         try:
@@ -266,6 +271,8 @@ class MiniMaxMagics(Magics):
         """What completes an option's value."""
         match values:
             case "models":
+                from minimax_magic.models import MODELS
+
                 return list(MODELS)
             case "agents":
                 try:
@@ -284,7 +291,8 @@ class MiniMaxMagics(Magics):
     def close(self) -> None:
         """Closes connections and ends the background thread and the simulator."""
         if self._session is not None and self._background is not None:
-            self._background.submit(self._session.close()).result(2)
+            with suppress(TimeoutError):  # a connection that hangs ends with the thread
+                self._background.submit(self._session.close()).result(2)
         if self._background is not None:
             self._background.stop()
         if self._simulator is not None:
@@ -309,12 +317,16 @@ class _Extension:
         self.magics = MiniMaxMagics(shell)
         self.toplevel = TopLevelAwait(shell, MiniMaxMagics.__name__)
         self.matcher = make_matcher(self.magics.names)
+        self.before: dict[str, Any] = {}  # magics of the same name, somebody else's
 
     def add(self) -> None:
         shell = self.shell
+        magics = shell.magics_manager.magics
+        self.before = {kind: magics[kind].get("minimax") for kind in ("line", "cell")}
         shell.register_magics(self.magics)
         self.toplevel.install()
-        shell.Completer.custom_matchers.append(self.matcher)
+        questions.install(shell)
+        self._matchers().append(self.matcher)
         for formatter, render in self._renderers():
             formatter.for_type_by_name(*_REPLY, render)
         atexit.register(self.magics.close)
@@ -322,13 +334,17 @@ class _Extension:
     def remove(self) -> None:
         shell = self.shell
         atexit.unregister(self.magics.close)
-        for kind in ("line", "cell"):
+        for kind, other in self.before.items():
             shell.magics_manager.magics[kind].pop("minimax", None)
+            if other is not None:
+                shell.magics_manager.magics[kind]["minimax"] = other
         shell.magics_manager.registry.pop(MiniMaxMagics.__name__, None)
         configurables: list[Any] = shell.configurables
         configurables[:] = [c for c in configurables if c is not self.magics]
         self.toplevel.remove()
-        shell.Completer.custom_matchers.remove(self.matcher)
+        questions.remove(shell)
+        matchers = self._matchers()
+        matchers[:] = [matcher for matcher in matchers if matcher is not self.matcher]
         for formatter, _ in self._renderers():
             # found by its class once a reply was displayed, by its name before
             formatter.deferred_printers.pop(_REPLY, None)
@@ -336,6 +352,11 @@ class _Extension:
                 if (kind.__module__, kind.__qualname__) == _REPLY:
                     formatter.type_printers.pop(kind)
         self.magics.close()
+
+    def _matchers(self) -> list[Any]:
+        """The completer's list of them; a shell without a completer has none to keep."""
+        completer = getattr(self.shell, "Completer", None)
+        return getattr(completer, "custom_matchers", [])
 
     def _renderers(self) -> list[tuple[Any, Callable[..., Any]]]:
         """IPython's formatters and how they show a reply: not twice, and as safe markdown."""

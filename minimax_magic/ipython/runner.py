@@ -7,14 +7,12 @@ means: blocking the thread, or letting the kernel's loop go on.
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from typing import TYPE_CHECKING
 
 from minimax_magic.errors import MinimaxError, StreamInterrupted
 from minimax_magic.events import StreamEvent
+from minimax_magic.ipython import interrupts
 from minimax_magic.ipython.bridge import BackgroundLoop, Run
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted
 from minimax_magic.ipython.live_output import Output
@@ -22,6 +20,9 @@ from minimax_magic.ipython.live_output import Output
 if TYPE_CHECKING:
     from minimax_magic.events import ChatReply
     from minimax_magic.session import Turn
+
+# Before the last drawing of a long answer the status goes on counting at this pace.
+_SETTLE_S = 0.2
 
 
 class CellRun:
@@ -50,31 +51,38 @@ class CellRun:
             CellInterrupted: It was stopped; likewise.
         """
         run = Run(self._background, self._turn.events)
-        try:
-            self._output.draw()
-            while not run.over:
-                run.wait(self._output.due_in())
-                self._take(run)
-            while wait := self._output.settle_in():
-                threading.Event().wait(min(wait, 0.2))
+        with interrupts.noted() as stop:
+            try:
+                run.start()
                 self._output.draw()
-        except KeyboardInterrupt:
-            return self._stopped(run)
-        return self._ended(run)
+                while not (run.over or stop.pressed):
+                    run.wait(self._output.due_in())
+                    self._take(run)
+                while not stop.pressed and (wait := self._output.settle_in()):
+                    time.sleep(min(wait, _SETTLE_S))
+                    self._output.draw()
+            except KeyboardInterrupt:
+                return self._stopped(run)
+            finally:
+                run.cancel()  # whatever went wrong above, nothing is left running
+            return self._stopped(run) if stop.pressed else self._ended(run)
 
     async def run_async(self) -> ChatReply:
         """The same on the kernel's loop, which serves the user's tasks meanwhile."""
         run = Run(self._background, self._turn.events)
         try:
+            run.start()
             self._output.draw()
             while not run.over:
                 await run.wait_async(self._output.due_in())
                 self._take(run)
             while wait := self._output.settle_in():
-                await asyncio.sleep(min(wait, 0.2))
+                await asyncio.sleep(min(wait, _SETTLE_S))
                 self._output.draw()
         except (asyncio.CancelledError, KeyboardInterrupt):
             return self._stopped(run)
+        finally:
+            run.cancel()
         return self._ended(run)
 
     def _take(self, run: Run[StreamEvent]) -> None:
@@ -83,7 +91,7 @@ class CellRun:
             self._output.draw()
 
     def _stopped(self, run: Run[StreamEvent]) -> ChatReply:
-        with _no_second_interrupt():
+        with interrupts.ignored():
             run.cancel()
             self._output.feed(run.drain())
             self.reply = reply = self._turn.reply
@@ -92,9 +100,11 @@ class CellRun:
         raise CellInterrupted(f"the request was cancelled, {kept}.") from None
 
     def _ended(self, run: Run[StreamEvent]) -> ChatReply:
-        with _no_second_interrupt():
+        error = run.error
+        if isinstance(error, asyncio.CancelledError):  # the extension was unloaded meanwhile
+            return self._stopped(run)
+        with interrupts.ignored():
             self._output.feed(run.drain())
-            error = run.error
             reply = error.partial if isinstance(error, StreamInterrupted) else self._turn.reply
             self.reply = reply
             self._output.finish("done" if error is None else "failed", reply)
@@ -104,16 +114,3 @@ class CellRun:
             raise error
         self._turn.keep()
         return reply
-
-
-@contextmanager
-def _no_second_interrupt() -> Iterator[None]:
-    """An impatient second press must not lose the last drawing. It takes milliseconds."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -13,9 +13,10 @@ import asyncio
 import re
 import threading
 
+from IPython.core.async_helpers import _asyncio_runner
 from IPython.core.interactiveshell import InteractiveShell
 
-_FIRST_LINE = re.compile(r"^%%minimax(?![\w?])[ \t]*(.*?)\r?\n?$", re.DOTALL)
+_FIRST_LINE = re.compile(r"^%%minimax(?:[ \t]+(.*?))?[ \t]*\r?\n?$", re.DOTALL)
 _HELP = re.compile(r"(?:^|\s)(?:-h|--help)(?:\s|$)")
 
 
@@ -30,7 +31,7 @@ class TopLevelAwait:
     def __init__(self, shell: InteractiveShell, magics: str) -> None:
         self._shell = shell
         self._magics = magics
-        self._depth = 0
+        self._open: list[object] = []  # the cells that are running, outermost first
 
     def install(self) -> None:
         self._shell.input_transformers_cleanup.append(self.transform)
@@ -38,7 +39,8 @@ class TopLevelAwait:
         self._shell.events.register("post_run_cell", self._left)
 
     def remove(self) -> None:
-        self._shell.input_transformers_cleanup.remove(self.transform)
+        transformers = self._shell.input_transformers_cleanup
+        transformers[:] = [known for known in transformers if known != self.transform]
         self._shell.events.unregister("pre_run_cell", self._entered)
         self._shell.events.unregister("post_run_cell", self._left)
 
@@ -46,17 +48,23 @@ class TopLevelAwait:
         first = _FIRST_LINE.match(lines[0]) if lines else None
         if first is None:
             return lines
-        line, body = first[1], "".join(lines[1:])
+        line, body = first[1] or "", "".join(lines[1:])
         if _HELP.search(line) and not body.strip():
-            return ["%minimax --help\n"]  # IPython refuses a cell magic without a body
+            # IPython refuses a cell magic without a body
+            return ["get_ipython().run_cell_magic('minimax', '--help', '\\n')\n"]
         if not self._awaitable():
             return lines
         registry = f"get_ipython().magics_manager.registry[{self._magics!r}]"
         return [f"await {registry}.minimax_awaited({line!r}, {body!r})\n"]
 
+    # else a console that asks whether the cell is complete is told so after its first line
+    transform.has_side_effects = True  # type: ignore[attr-defined]
+
     def _awaitable(self) -> bool:
         shell = self._shell
-        if getattr(shell, "kernel", None) is None or not shell.autoawait or self._depth:
+        if getattr(shell, "kernel", None) is None or not shell.autoawait or self._open:
+            return False
+        if shell.loop_runner is not _asyncio_runner:  # `%autoawait trio` and the like
             return False
         if threading.current_thread() is not threading.main_thread():
             return False
@@ -67,8 +75,10 @@ class TopLevelAwait:
         return True
 
     def _entered(self, info: object) -> None:
-        self._depth += 1
+        self._open.append(info)
 
     def _left(self, result: object) -> None:
-        # the cell that loaded the extension was entered before anybody counted
-        self._depth = max(0, self._depth - 1)
+        # Not all that is left was entered: the cell that loaded the extension, and an empty one.
+        # A cell that broke off has no result; it is the innermost.
+        info = getattr(result, "info", None) or (self._open[-1] if self._open else None)
+        self._open = [cell for cell in self._open if cell is not info]

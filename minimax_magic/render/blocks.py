@@ -1,91 +1,287 @@
-"""Where a growing markdown text can be cut in two without looking different.
+"""The block structure of a growing markdown text, as far as it is certain.
 
-Only between blocks: after a blank line, outside fences and displayed math, and where the next block is
-not a continuation of a list, quote or indented code. Cutting too rarely only costs bytes; cutting in
-a wrong place breaks a list in two, so a line whose kind is not yet certain is waited for.
+Two questions are asked of it. Where can the text be cut in two without looking different? Only between
+top-level blocks: never in a fence, list, quote, table, indented code or displayed math. And which lines
+are surely code? Only those may carry raw HTML to the browser.
+
+Renderers differ in odd cases (lazy lines, code indented less than its fence, tabs). Nothing is guessed
+there: the state is *unsure* until an unindented line after a blank one, which is at the top level for
+everybody, and while it is, nothing is cut and little is taken for code. Where even that would not
+tell, nothing more is taken for code. Both only cost bytes or a visible `&lt;`.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Literal
 
-_FENCE = re.compile(r"^ *(?:(?:[-*+]|\d{1,9}[.)]) +)*(`{3,}|~{3,})(.*)$")
-_LIST_ITEM = re.compile(r"^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
-_MATH_OPEN = re.compile(r"\\\[|\\begin\{")
-_MATH_CLOSE = re.compile(r"\\\]|\\end\{")
-# a line that begins so can only be a paragraph or heading, whatever follows
-_SURELY_PLAIN = re.compile(r"^(?:[^\W\d_]|#{1,6} )")
+Kind = Literal["blank", "text", "code", "open", "close"]
+
+_LIST_ITEM = re.compile(r"([-*+]|(\d{1,9})[.)])(?:([ \t]+)|$)")
+_RULE = re.compile(r"([-*_])(?:[ \t]*\1){2,}[ \t]*$")
+_FENCE = re.compile(r"(`{3,})[^`]*$|(~{3,}).*$")
+_FENCE_LIKE = re.compile(r"`{3}|~{3}")
+_MATH_LIKE = re.compile(r"[$\\]")
+_QUOTE = re.compile(r"( *)> ?")
+_MATH = re.compile(r"\$\$|\\\[|\\begin\{")
+_MATH_END = re.compile(r"\$\$|\\\]|\\end\{")
+# A line that begins so can only be a paragraph or heading, whatever follows.
+_SURELY_PLAIN = re.compile(r"[^\W\d_]|#{1,6} ")
+# Displayed math with more blank lines than this is a stray `$$`.
+_MATH_BLANKS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """An open fence.
+
+    Attributes:
+        line: The line that opened it.
+        mark: Its run of ` or ~.
+        column: Where that run begins.
+        least: Lines indented less may lie outside of it; 0 where any line is inside.
+        base: Indentation of what holds it; None if that is unsure.
+    """
+
+    line: str
+    mark: str
+    column: int
+    least: int
+    base: int | None
 
 
 class BlockScanner:
-    """Reads a text that only grows.
+    """Reads a text line by line.
 
     Attributes:
         cut: Everything before this offset is finished blocks.
-        fence: The line that opened the fence the text is in; empty outside of one.
+        fence: The fence the text is in; None outside of one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, sure: bool = True, nested: bool = False) -> None:
         self.cut = 0
-        self.fence = ""
+        self.fence: Fence | None = None
         self._position = 0  # start of the first line not read yet
-        self._mark = ""  # the run of ` or ~ that opened the fence
-        self._math = False
-        self._inside = ""  # "", "list" or "quote": what the next line may continue
-        self._blank = False  # the line before was blank
+        self._columns: list[int] = []  # where the contents of the open list items begin
+        self._sure = sure  # whether that is all that is open
+        self._nested = nested  # in a quote
+        self._murky = False  # unsure, and perhaps inside a fence of a list
+        self._lost = False  # nothing is surely code any more
+        self._quote: BlockScanner | None = None
+        self._quote_indent = 0
+        self._inside: Literal["", "list", "quote", "code"] = ""  # what the next line may go on with
+        self._math_blanks: int | None = None  # blank lines in the open displayed math
+        self._blank = True
+
+    @property
+    def quoted(self) -> bool:
+        """Whether the line read last belongs to a quote."""
+        return self._quote is not None
 
     def advance(self, text: str) -> int:
-        """Reads the complete lines of the text that are new and returns `cut`."""
+        """Reads the lines that have been completed since the last call and returns `cut`."""
         while (end := text.find("\n", self._position)) >= 0:
-            self._line(text[self._position : end])
+            line = text[self._position : end]
+            if self._begins_block(line):
+                self.cut = self._position
+            self.read(line)
             self._position = end + 1
         rest = text[self._position :]
-        if self._can_cut(rest) and _SURELY_PLAIN.match(rest):
+        if _SURELY_PLAIN.match(rest) and self._begins_block(rest):
             self.cut = self._position
         return self.cut
 
-    def _line(self, line: str) -> None:
-        if self.fence:
-            stripped = line.strip()
-            if set(stripped) == {self._mark[0]} and len(stripped) >= len(self._mark):
-                self.fence = self._mark = ""
-            self._blank = False
-            return
-        if self._math:
-            self._math = not self._ends_math(line)
-            self._blank = False
-            return
-        if not line.strip():
-            self._blank = True
-            return
-        if self._can_cut(line):
-            self.cut = self._position
-        if line[:1] not in " \t" or not self._inside:
-            self._inside = self._continues(line)
-        self._blank = False
-        fence = _FENCE.match(line)
-        if fence and "`" not in fence[2]:
-            self.fence, self._mark = line, fence[1]
-        elif line.count("$$") % 2 == 1 or (
-            _MATH_OPEN.search(line) and not _MATH_CLOSE.search(line)
-        ):
-            self._math = True
+    # ------------------------------------------------------------------------------- one line
 
-    def _can_cut(self, line: str) -> bool:
-        if not self._blank or self.fence or self._math or not line.strip():
+    def read(self, line: str) -> Kind:
+        """What a complete line is; `code` only where every renderer agrees."""
+        if self.fence is not None:
+            kind = self._in_fence(line, self.fence)
+        elif not line.strip(" \t"):
+            return self._empty_line()
+        else:
+            kind = self._outside(line)
+        return "text" if self._lost else kind
+
+    def _outside(self, line: str) -> Kind:
+        body = line.lstrip(" \t")
+        indent = len(line) - len(body)
+        after_blank, self._blank = self._blank, False
+        if after_blank and not indent:  # the top level, for everybody
+            self._columns.clear()
+            self._sure, self._murky, self._inside = True, False, ""
+        if self._murky:
+            self._lost |= indent <= 3 and _FENCE_LIKE.match(body) is not None
+            return "text"
+        if "\t" in line[:indent]:
+            return self._tab(line[:indent], body, after_blank)
+        if quote := _QUOTE.match(line):
+            return self._quoted(line, quote, after_blank)
+        lazy = self._quote is not None
+        self._quote = None
+        if fence := _FENCE.match(body):
+            return self._open(line, fence[1] or fence[2], indent, after_blank)
+        if _FENCE_LIKE.match(body) and _MATH_LIKE.search(body):
+            self._lost = True  # without its math it is a fence, and so JupyterLab reads it
+        item = None if _RULE.match(body) else _LIST_ITEM.match(body)
+        if item is not None and self._is_item(indent):
+            return self._item(line, body, item, indent, after_blank)
+        if after_blank:
+            self._close_items(indent)
+        elif lazy or (self._columns and indent < self._columns[-1]):
+            self._sure = False
+        if not self._columns and self._sure and indent >= 4:
+            if after_blank or self._inside == "code":
+                self._inside = "code"
+                return "code"
+        elif self._inside == "code":
+            self._inside = ""
+        self._math(body)
+        return "text"
+
+    def _math(self, body: str) -> None:
+        ends = len(_MATH_END.findall(body))
+        if self._math_blanks is not None:
+            if ends:
+                self._math_blanks = None
+        elif _MATH.match(body) and ends < (2 if body.startswith("$$") else 1):
+            self._math_blanks = 0
+
+    def _empty_line(self) -> Kind:
+        self._blank = True
+        self._quote = None
+        if self._math_blanks is not None:
+            self._math_blanks += 1
+            if self._math_blanks > _MATH_BLANKS:
+                self._math_blanks = None
+        return "blank"
+
+    def _tab(self, leading: str, body: str, after_blank: bool) -> Kind:
+        if self._columns or not self._sure or self._nested or " " in leading:
+            self._murky = True  # renderers count the columns of a tab differently
+            self._inside = self._inside or "list"
+            return "text"
+        if after_blank or self._inside == "code":
+            self._inside = "code"
+            return "code"
+        self._lost |= _FENCE_LIKE.match(body) is not None
+        return "text"
+
+    # -------------------------------------------------------------------------------- fences
+
+    def _open(self, line: str, mark: str, column: int, after_blank: bool) -> Kind:
+        """`column` is where the mark stands; it may follow the marker of a list item."""
+        if self._close_items(column) and column:
+            self._lost = True  # mistune, which exports notebooks, still takes it for a part of the item
+        base = self._columns[-1] if self._columns else 0
+        if not column:
+            self._sure = True
+        if self._sure and column - base <= 3:
+            if not self._columns:
+                self._inside = ""
+            self.fence = Fence(line, mark, column, base, base)
+        elif column <= 3:
+            self.fence = Fence(line, mark, column, column, None)
+        elif not self._columns and self._sure and not after_blank:
+            return "text"  # the paragraph goes on
+        elif not self._columns and self._sure:
+            self._inside = "code"
+            return "code"
+        else:
+            self._murky = True
+            return "text"
+        return "open"
+
+    def _in_fence(self, line: str, fence: Fence) -> Kind:
+        body = line.strip(" \t")
+        if not body:
+            self._blank = True
+            return "code"
+        indent = len(line) - len(line.lstrip(" "))
+        if indent < fence.least:
+            # a list's fence is over, if not before, where the list is; another may go on for ever
+            self.fence = None
+            self._murky = True
+            self._lost |= not fence.base
+            return self.read(line)
+        self._blank = False
+        if not body.startswith(fence.mark):
+            return "code"
+        rest = line.strip(" ").removeprefix(fence.mark).lstrip(fence.mark[0])
+        low = indent - (fence.base if fence.base is not None else fence.column)
+        if not rest and (low <= 3 if fence.base is not None else not low):
+            self.fence = None
+            return "close"
+        if not rest.strip("`~ \t") and (fence.base is None or low <= 3):
+            self._lost = True  # renderers disagree on whether this closes
+        return "code"
+
+    # ---------------------------------------------------------------------- lists and quotes
+
+    def _close_items(self, indent: int) -> bool:
+        """Closes what a line with this indentation cannot belong to. Returns whether it did."""
+        before = len(self._columns)
+        while self._columns and indent < self._columns[-1]:
+            self._columns.pop()
+        return len(self._columns) < before
+
+    def _is_item(self, indent: int) -> bool:
+        outer = [column for column in self._columns if column <= indent]
+        return indent - (outer[-1] if outer else 0) <= 3
+
+    def _item(
+        self, line: str, body: str, item: re.Match[str], indent: int, after_blank: bool
+    ) -> Kind:
+        sibling = self._close_items(indent)
+        self._inside = "list"
+        gap = item[3] or ""
+        rest = body[item.end() :]
+        interrupts = not after_blank and not sibling and (item[2] or "1") != "1"
+        if "\t" in gap or (interrupts and _FENCE_LIKE.match(rest)):
+            self._murky = True
+            return "text"
+        if not rest or len(gap) > 4 or interrupts:
+            self._sure = False
+        column = indent + item.end() if rest else indent + len(item[1]) + 1
+        self._columns.append(column)
+        if fence := _FENCE.match(rest):
+            return self._open(line, fence[1] or fence[2], column, after_blank)
+        if _LIST_ITEM.match(rest) or rest.startswith(">"):
+            self._sure = False
+        if _FENCE_LIKE.match(rest.lstrip("-*+>0123456789.) ")):
+            self._murky = True
+        return "text"
+
+    def _quoted(self, line: str, quote: re.Match[str], after_blank: bool) -> Kind:
+        indent = len(quote[1])
+        if self._close_items(indent) and not after_blank:
+            self._sure = False
+        base = self._columns[-1] if self._columns else 0
+        if indent - base > 3:
+            self._sure = False
+            return "text"
+        if self._quote is None or indent != self._quote_indent:
+            self._quote = BlockScanner(sure=self._sure and after_blank, nested=True)
+            self._quote._lost = self._lost or not after_blank
+            self._quote_indent = indent
+        if not self._columns:
+            self._inside = "quote"
+        return self._quote.read(line[quote.end() :])
+
+    # --------------------------------------------------------------------------------- cutting
+
+    def _begins_block(self, line: str) -> bool:
+        """Whether a new top-level block begins with this line, which is not read yet."""
+        body = line.lstrip(" \t")
+        if not self._blank or not body:
+            return False
+        if self.fence is not None or self._math_blanks is not None:
             return False
         if not self._inside:
-            return True
-        return line[:1] not in " \t" and self._continues(line) != self._inside
-
-    @staticmethod
-    def _continues(line: str) -> str:
-        if _LIST_ITEM.match(line):
-            return "list"
-        if line.lstrip(" ").startswith(">"):
-            return "quote"
-        return "list" if line.startswith(("    ", "\t")) else ""
-
-    @staticmethod
-    def _ends_math(line: str) -> bool:
-        return line.count("$$") % 2 == 1 or _MATH_CLOSE.search(line) is not None
+            return self._sure and not self._murky and not self._columns
+        if body != line:
+            return False
+        if self._inside == "list":
+            return _RULE.match(line) is not None or not _LIST_ITEM.match(line)
+        return self._inside != "quote" or not line.startswith(">")

@@ -1,55 +1,205 @@
 """Making a model's markdown harmless before a front end draws it.
 
 Front ends trust the output of a cell that was just run, raw HTML included, and a model can be talked
-into writing a `<script>` or an `<img>`. Outside code, a `<` that could open a tag becomes `&lt;`.
+into writing a `<script>`, an image whose address carries your data away, or a `javascript:` link. Outside
+of code such things are shown instead of obeyed. Code keeps its `<` only where every renderer takes it
+for code (`blocks`), and where JupyterLab, which takes math out of a text before it looks for code, does
+so too. Wherever that is in doubt a reader sees `&lt;` instead of `<`, and nothing worse.
 """
 
 from __future__ import annotations
 
+import html
 import re
 
-_FENCE = re.compile(r"^ *(?:(?:[-*+]|\d{1,9}[.)]|>) +)*(`{3,}|~{3,})")
+from minimax_magic.render.blocks import BlockScanner, Kind
+
+_NEWLINE = re.compile(r"\r\n?|\n")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_AUTOLINK = re.compile(r"<((?:https?|mailto):[^\s<>]*)>")
-_CODE_SPAN = re.compile(r"(`+)(?:(?!\1).|(?<=`).)*?(?<!`)\1(?!`)", re.DOTALL)
+_AUTOLINK = re.compile(r"<(?:https?://|mailto:)[^\s<>`\"'\\$]*>")
+# Where a link says where it goes: inline, or in a definition such as `[1]: https://...`.
+_TARGET = re.compile(r"\](?=[(:]\s*<?\s*([^\s)>]*))")
+_SCHEME = re.compile(r"[^/?#]*?:")
+_HARMLESS = ("http:", "https:", "mailto:", "ftp:")
+_DEFINES = re.compile(r"^([\s>*+\-\d.)]*\[[^\n]*?\]):", re.MULTILINE)
+_DEFINITION = re.compile(r"[\s>]*\[[^\[\]\\`]+\]: *[^\s<>\"'()`$\\]+(?: +\"[^\"\\`$]*\")? *$")
+_TITLE_BELOW = re.compile(r"[\s>]*[\"'(]")
+_MATH = re.compile(r"\$\$[^$]*\$\$|\$(?=\S)[^$]*?(?<=\S)\$(?!\d)")
+_PLAIN_OPENING = re.compile(r"[^`~]*[`~]+[\w+#.\-/ ]*")
+# Where an address may stand. JupyterLab puts math back in as it was, so in an address it could end the
+# attribute of the link.
+_ADDRESS = re.compile(r"(?:://|www\.|mailto:|\]\(|\]:)\s*\S*", re.IGNORECASE)
+_TITLE = re.compile(r"\]\(\s*(?:<|[^\s)]*\s+[^\s)])")
+# What JupyterLab begins or ends math at, in code too.
+_MATH_TOKEN = re.compile(r"\$|\\begin\{|\\end\{|\\\\[()\[\]]", re.IGNORECASE)
+_RUN = re.compile(r"\\[\\`]|`+|" + _AUTOLINK.pattern)
+# The end of what stands before a code span: an address there could swallow its backtick, and some
+# renderers take tildes and backticks together.
+_SWALLOWS = re.compile(r"(?:[:@<]|www\.)\S*\Z|~\Z", re.IGNORECASE)
+_TABLE_RULE = re.compile(r"^[\s|:>-]*-[\s|:>-]*$", re.MULTILINE)
 
 
 def escape_html(markdown: str) -> str:
-    """The markdown with raw HTML shown instead of obeyed; fences, code spans and `<https://...>`
-    stay as they are."""
-    if "<" not in markdown:
+    """The markdown without anything that a browser would load or run by itself.
+
+    Raw HTML, images and links to unusual schemes are shown as text; code, `<https://...>` and ordinary
+    links stay as they are.
+    """
+    if not any(mark in markdown for mark in ("<", "![", "](", "]:")):
         return markdown
+    lines = [line if line.strip() else "" for line in _NEWLINE.split(markdown)]
+    kinds = _kinds(lines)
     out: list[str] = []
-    prose: list[str] = []
-    mark = ""
-    for line in markdown.splitlines(keepends=True):
-        fence = _FENCE.match(line)
-        if mark:
-            out.append(line)
-            stripped = line.strip()
-            if fence and set(stripped) == {mark[0]} and len(stripped) >= len(mark):
-                mark = ""
-        elif fence:
-            out.append(_escape_prose("".join(prose)))
-            prose.clear()
-            out.append(line)
-            mark = fence[1]
+    at = 0
+    while at < len(lines):
+        end = at + 1
+        if kinds[at] == "text":
+            while end < len(lines) and kinds[end] == "text":
+                end += 1
+            out.append(_prose("\n".join(lines[at:end])))
+        elif kinds[at] == "open":
+            while end < len(lines) and kinds[end - 1] != "close" and kinds[end] in ("code", "close"):
+                end += 1
+            out += _fence(lines[at:end], closed=kinds[end - 1] == "close")
         else:
-            prose.append(line)
-    out.append(_escape_prose("".join(prose)))
-    return "".join(out)
+            out.append(lines[at].rstrip() if kinds[at] == "blank" else lines[at])
+        at = end
+    return "\n".join(out)
 
 
-def _escape_prose(text: str) -> str:
+def _kinds(lines: list[str]) -> list[Kind]:
+    scanner = BlockScanner()
+    kinds: list[Kind] = []
+    quote = 0  # where the quote began that the line is in
+    for at, line in enumerate(lines):
+        kinds.append(scanner.read(line))
+        if not scanner.quoted:
+            quote = at + 1
+        elif _MATH_TOKEN.search(line) and "open" in kinds[quote:]:
+            # no empty line can keep JupyterLab's math from the fences of this quote
+            kinds[quote:] = ["text" if kind != "blank" else kind for kind in kinds[quote:]]
+    return kinds
+
+
+def _fence(lines: list[str], *, closed: bool) -> list[str]:
+    """A fenced block. Code that JupyterLab could take for a part of math gets empty lines around it,
+    which math cannot cross: else it would swallow the fence, and what follows would be text."""
+    lines = [_PLAIN_OPENING.match(lines[0])[0].rstrip(), *lines[1:]]  # type: ignore[index]
+    if closed:
+        lines[-1] = lines[-1].rstrip()
+    if _MATH_TOKEN.search("\n".join(lines)):
+        return ["", *lines, ""]
+    return lines
+
+
+# ----------------------------------------------------------------------------------------- prose
+
+
+def _prose(text: str) -> str:
+    text = _defuse_definitions(text)
     pieces: list[str] = []
     at = 0
-    for span in _CODE_SPAN.finditer(text):
-        pieces += [_escape_tags(text[at : span.start()]), span[0]]
-        at = span.end()
+    for start, end in _sure_code_spans(text):
+        pieces += [_defuse(text[at:start]), text[start:end]]
+        at = end
+    pieces.append(_defuse(text[at:]))
+    return "".join(pieces)
+
+
+def _defuse(text: str) -> str:
+    """Text outside of code without tags, images and odd links."""
+    if _MATH_TOKEN.search(text):
+        text = _TITLE.sub(lambda link: f"]\\\\{link[0][1:]}", text)
+        text = _ADDRESS.sub(lambda address: _MATH_TOKEN.sub(_percent, address[0]), text)
+    text = _TARGET.sub(lambda target: "]" if _harmless(target[1]) else "]\\", text)
+    text = text.replace("![", "&#33;[")
+    pieces: list[str] = []
+    at = 0
+    for math in _MATH.finditer(text):
+        # in math an entity would be shown as it is, and a space means nothing
+        pieces += [_escape_tags(text[at : math.start()]), _TAG.sub("< ", math[0])]
+        at = math.end()
     pieces.append(_escape_tags(text[at:]))
     return "".join(pieces)
 
 
 def _escape_tags(text: str) -> str:
-    kept = _AUTOLINK.sub(lambda link: f"\0{link[1]}\1", text)
-    return _TAG.sub("&lt;", kept).replace("\0", "<").replace("\1", ">")
+    pieces: list[str] = []
+    at = 0
+    for link in _AUTOLINK.finditer(text):
+        pieces += [_TAG.sub("&lt;", text[at : link.start()]), link[0]]
+        at = link.end()
+    pieces.append(_TAG.sub("&lt;", text[at:]))
+    return "".join(pieces)
+
+
+def _percent(token: re.Match[str]) -> str:
+    return f"%{ord(token[0][0]):02X}{token[0][1:]}"
+
+
+def _harmless(target: str) -> bool:
+    plain = re.sub(r"[\x00-\x20\\]", "", html.unescape(target)).lower()
+    scheme = _SCHEME.match(plain)
+    return scheme is None or scheme[0] in _HARMLESS
+
+
+def _defuse_definitions(text: str) -> str:
+    """Link definitions are kept if they are whole on their line: with a title that goes on they reach,
+    in some renderers, over fences and empty lines."""
+    if "]:" not in text:
+        return text
+    lines = text.split("\n")
+    for at, line in enumerate(lines):
+        below = lines[at + 1] if at + 1 < len(lines) else ""
+        if not _DEFINITION.match(line) or _TITLE_BELOW.match(below):
+            lines[at] = _DEFINES.sub(r"\1\\:", line)
+    return "\n".join(lines)
+
+
+def _sure_code_spans(text: str) -> list[tuple[int, int]]:
+    """The code spans that hold something to escape and that every renderer takes for code.
+
+    They lie on one line, each line before them pairs up all its backticks, and nothing begins before
+    them that could swallow one.
+    """
+    if "`" not in text:
+        return []
+    sure: list[tuple[int, int]] = []
+    table = _TABLE_RULE.search(text) is not None
+    plain = ""  # what is outside of code spans, so far
+    simple = True  # only single backticks so far, and no backslash before one
+    begin = 0
+    for line in text.split("\n"):
+        outside = 0  # where in the line the text outside of code spans begins
+        runs = [run for run in _RUN.finditer(line) if run[0][0] == "`"]
+        while runs:
+            opening = runs.pop(0)
+            mark = opening[0]
+            closing = next((run for run in runs if run[0] == mark), None)
+            if closing is None:
+                return sure
+            while runs.pop(0) is not closing:
+                pass
+            plain += line[outside : opening.start()]
+            inside = line[opening.end() : closing.start()]
+            simple = simple and len(mark) == 1 and not plain.endswith("\\")
+            if (
+                "\\" in inside
+                or (table and "|" in inside)
+                or ("$" in inside and not simple)
+                or _SWALLOWS.search(plain)
+                or plain.rfind("](") > plain.rfind(")")
+            ):
+                return sure
+            if (
+                ("<" in inside or "](" in inside or "![" in inside)
+                and "$" not in inside
+                and (simple or not set(inside) & set("*_~`"))
+                and (plain.count("[") <= plain.count("]") or not set(inside) & set("[]"))
+            ):
+                sure.append((begin + opening.start(), begin + closing.end()))
+            plain += "`"
+            outside = closing.end()
+        plain += f"{line[outside:]}\n"
+        begin += len(line) + 1
+    return sure

@@ -208,7 +208,10 @@ class AnthropicMessagesDecoder:
         if data[:1] != "{" and data.strip() in ("[DONE]", ""):
             return self._finish() if data.strip() else []
         try:
-            return self._frame(json.loads(data))
+            frame = json.loads(data)
+            if frame.get("type") == "content_block_delta":  # nearly all are: looked at first
+                return self._delta(frame)
+            return self._frame(frame)
         except MALFORMED:
             return self._broken(data)
 
@@ -236,13 +239,10 @@ class AnthropicMessagesDecoder:
     # pieces
 
     def _frame(self, frame: dict[str, Any]) -> list[StreamEvent]:
-        kind = frame.get("type")
-        if kind == "content_block_delta":
-            return self._delta(frame)
         words = error_in(frame)
         if words is not None:
             return self._fail(error_from_words(words, **self._context()))
-        match kind:
+        match frame.get("type"):
             case "content_block_start":
                 index = frame.get("index") or 0
                 # the one before at this place was never closed

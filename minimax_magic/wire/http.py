@@ -306,9 +306,9 @@ def error_in(payload: Any) -> ServerWords | None:
         error = payload
     detail = payload.get("detail")
     http_status = None
-    if isinstance(error, dict):
+    if error and isinstance(error, dict):
         message = _said(error.get("message") or error.get("type"))
-        kind = _said(error.get("type") or "")
+        kind = _said(error["type"]) if error.get("type") else ""
         code = _number(error.get("code"))
         http_status = _number(error.get("http_code"))
         if code is not None and code < 1000:  # other servers write the HTTP status there

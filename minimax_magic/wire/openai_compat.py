@@ -350,7 +350,7 @@ class OpenAICompatDecoder:
                 events += spoken
         if calls := delta.get("tool_calls"):
             self._spoke = True
-            self._close_reasoning(events)
+            self._end_text(events)
             for call in calls:
                 self._read_call(call, events)
 
@@ -444,12 +444,17 @@ class OpenAICompatDecoder:
 
     # the end
 
+    def _end_text(self, events: list[StreamEvent]) -> None:
+        """Gives out what was held back: something else begins, or it is over."""
+        spoken = self._splitter.feed(self._content.flush()) + self._splitter.flush()
+        self._close_reasoning(events)
+        events += spoken
+
     def _flush(self) -> list[StreamEvent]:
         self._over = True
         events: list[StreamEvent] = []
-        spoken = self._splitter.feed(self._content.flush()) + self._splitter.flush()
-        self._close_reasoning(events)
-        return events + spoken
+        self._end_text(events)
+        return events
 
     def _finish(self) -> list[StreamEvent]:
         events = self._flush()

@@ -73,28 +73,19 @@ class SSEParser:
         events: list[str] = []
         data = self._data
         for line in lines:
-            if line.startswith(b"data:"):
+            if line.startswith(b"data:") or line == b"data":
                 value = line[6:] if line.startswith(b"data: ") else line[5:]
                 data.append(value)
-                if len(value) > self._max or len(data) > 1:
-                    self._check_size()
-            elif not line:
-                if data:
-                    raw = data[0] if len(data) == 1 else b"\n".join(data)
-                    data.clear()
-                    self._data_size = 0
-                    events.append(raw.decode("utf-8", "replace"))
-            elif line == b"data":
-                data.append(b"")
-                self._check_size()
+                self._data_size += len(value) + 1  # empty lines fill the memory too
+                if self._data_size > self._max:
+                    raise _too_long(self._max)
+            elif not line and data:
+                raw = data[0] if len(data) == 1 else b"\n".join(data)
+                data.clear()
+                self._data_size = 0
+                events.append(raw.decode("utf-8", "replace"))
             # all else is a comment (":") or a field that is of no use here
         return events
-
-    def _check_size(self) -> None:
-        """Counts the latest data line, with one for its end: empty lines fill the memory too."""
-        self._data_size = (self._data_size or len(self._data[0])) + len(self._data[-1]) + 1
-        if self._data_size > self._max:
-            raise _too_long(self._max)
 
     def _keep(self, piece: bytes) -> None:
         if piece:

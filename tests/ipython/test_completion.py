@@ -1,0 +1,109 @@
+"""Tab on `%%minimax` and `%minimax` lines: by itself, and through IPython's own completer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minimax_magic.ipython.arguments import OPTIONS
+from minimax_magic.ipython.completion import candidates
+
+NAMES = {"models": ["MiniMax-M2.5", "MiniMax-M3"], "agents": ["ana", "bob"], "chats": ["trip"]}
+
+
+def names(kind: str) -> Iterable[str]:
+    return NAMES.get(kind, ())
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("%%minimax --mo", ["--model"]),
+        ("%%minimax --t", ["--temperature", "--top-p", "--thinking"]),
+        ("%%minimax --model ", NAMES["models"]),
+        ("%%minimax --model MiniMax-M3", ["MiniMax-M3"]),
+        ("%%minimax --model=MiniMax-M2", ["MiniMax-M2.5"]),
+        ("%%minimax answer --agent ", ["ana", "bob"]),
+        ("%%minimax --agent b", ["bob"]),
+        ("%%minimax --chat t", ["trip"]),
+        ("%%minimax --flavor ", ["openai_compat", "anthropic_messages"]),
+        ("%%minimax --format j", ["json"]),
+        ("%%minimax --thinking o", ["on", "off"]),
+        ("%%minimax --raw --ra", []),
+        ("%%minimax --model=M --mo", []),
+        ("%%minimax --system ", []),
+        ("%%minimax --raw ", []),
+        ("%%minimax ans", []),
+        ("%minimax sim", ["simulator"]),
+        ("%minimax simulator ", ["off"]),
+        ("%minimax simulator o", ["off"]),
+        ("%minimax hello", []),
+        ("%minimax ", []),
+    ],
+)
+def test_candidates(before: str, expected: list[str]) -> None:
+    """Options, their values and the commands complete; nothing else does."""
+    assert list(candidates(before, names)) == expected
+
+
+def complete(shell: Any, text: str) -> list[str]:
+    """What the front end offers at the end of a text, as the whole words that would stand there."""
+    from IPython.core.completer import provisionalcompleter
+
+    with provisionalcompleter():
+        found = list(shell.ip.Completer.completions(text, len(text)))
+    return [text[: each.start].rpartition(" ")[2] + each.text for each in found]
+
+
+def test_options_through_ipython(shell: Any) -> None:
+    """IPython's completer offers exactly our options after two dashes, not names of files."""
+    found = complete(shell, "%%minimax --")
+    assert sorted(found) == sorted(option.flag for option in OPTIONS)
+
+
+def test_values_through_ipython(shell: Any, configured: Path) -> None:
+    """Models, agents of the files and the chats there are complete in a real shell."""
+    folder = configured / "config" / "agents.d"
+    folder.mkdir()
+    agent = "agents:\n  - id: ana\n    model: {provider: minimax, model: MiniMax-M3}\n"
+    (folder / "a.yaml").write_text(agent)
+    assert "MiniMax-M2.5-highspeed" in complete(shell, "%%minimax --model Mini")
+    assert complete(shell, "%%minimax --agent a") == ["ana"]
+    assert complete(shell, "%%minimax --agent=a") == ["--agent=ana"]
+    assert "trip" not in complete(shell, "%%minimax --chat t")
+    shell.run("%%minimax --chat trip\nhi")
+    assert complete(shell, "%%minimax --chat t") == ["trip"]
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_the_old_completion_interface(shell: Any) -> None:
+    """`shell.complete`, which consoles call, gives the same."""
+    _, found = shell.ip.complete("--mo", "%%minimax --mo", 14)
+    assert found == ["--model"]
+
+
+def test_below_the_first_line(shell: Any) -> None:
+    """In the body of a cell, Tab completes Python names as ever."""
+    shell.ns["unmistakable"] = 1
+    assert "unmistakable" in complete(shell, "%%minimax\nthe {{unmis")[-1]
+    assert complete(shell, "%%minimax x\n--mo") == []
+
+
+def test_a_broken_file_is_no_matter_of_tab(
+    shell: Any, configured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With an llm.yaml that cannot be read there are no agents to offer, and Tab says nothing."""
+    (configured / "config" / "llm.yaml").write_text("providers: [")
+    complete(shell, "%%minimax --agent a")
+    assert shell.magics.names("agents") == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_python_lines_complete_as_before(shell: Any) -> None:
+    """A line without the magic is none of our business."""
+    shell.ns["unmistakable"] = 1
+    assert complete(shell, "unmis") == ["unmistakable"]
+    assert complete(shell, "x = unmis") == ["unmistakable"]
