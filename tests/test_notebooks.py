@@ -39,7 +39,7 @@ def test_notebook_runs_without_a_key(path: Path, tmp_path: Path) -> None:
     ]
     summaries = [text for text in plain if text.startswith("[") and text.endswith("]")]
     assert summaries
-    assert all("simulated" in text or "failed" in text for text in summaries)
+    assert all("simulated" in text for text in summaries)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

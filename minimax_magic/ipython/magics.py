@@ -207,6 +207,8 @@ class MiniMaxMagics(Magics):
         from minimax_magic.render.transcript import Transcript
 
         transcript = Transcript(turn.model, time.monotonic(), chat=turn.chat, turn=turn.number)
+        # a failure says nothing of where it came from; an answer does, in its head
+        transcript.simulated = self.session.simulator is not None
         form = cast("Format", options.format or self.format)
         if getattr(self._shell, "kernel", None) is None:
             return TerminalOutput(transcript, form)
@@ -236,8 +238,9 @@ class MiniMaxMagics(Magics):
             self._simulator.start()
         self.session.simulator = self._simulator
         print(
-            f"Simulator at {self._simulator.url}: answers are made up here, nothing is sent to "
-            "MiniMax and nothing is charged.\n`%minimax simulator off` ends it."
+            f"Simulator at {self._simulator.url}\n"
+            "Answers are made up here: nothing is sent to MiniMax, nothing is charged.\n"
+            "`%minimax simulator off` ends it."
         )
 
     def _introduce(self) -> None:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from minimax_magic.events import ChatReply
     from minimax_magic.session import Turn
 
-# Before the last drawing of a long answer the status goes on counting at this pace.
+# Before the last drawing of a long answer the status goes on counting at this pace, but only so long:
+# what it costs is itself part of the byte rate, and must not delay the last drawing for ever.
 _SETTLE_S = 0.2
+_SETTLE_DRAWN_S = 1.1
 
 
 class CellRun:
@@ -41,6 +43,7 @@ class CellRun:
         self._background = background
         self._turn = turn
         self._output = output
+        self._draw_at = 0.0
         self.reply = turn.reply
 
     def run(self) -> ChatReply:
@@ -56,11 +59,12 @@ class CellRun:
                 run.start()
                 self._output.draw()
                 while not (run.over or stop.pressed):
-                    run.wait(self._output.due_in())
+                    run.wait(self._until_draw())
                     self._take(run)
-                while not stop.pressed and (wait := self._output.settle_in()):
-                    time.sleep(min(wait, _SETTLE_S))
-                    self._output.draw()
+                drawn_until = time.monotonic() + _SETTLE_DRAWN_S
+                while not stop.pressed and (wait_s := self._output.settle_in()):
+                    time.sleep(min(wait_s, _SETTLE_S))
+                    self._count_on(drawn_until)
             except KeyboardInterrupt:
                 return self._stopped(run)
             finally:
@@ -74,11 +78,12 @@ class CellRun:
             run.start()
             self._output.draw()
             while not run.over:
-                await run.wait_async(self._output.due_in())
+                await run.wait_async(self._until_draw())
                 self._take(run)
-            while wait := self._output.settle_in():
-                await asyncio.sleep(min(wait, _SETTLE_S))
-                self._output.draw()
+            drawn_until = time.monotonic() + _SETTLE_DRAWN_S
+            while wait_s := self._output.settle_in():
+                await asyncio.sleep(min(wait_s, _SETTLE_S))
+                self._count_on(drawn_until)
         except (asyncio.CancelledError, KeyboardInterrupt):
             return self._stopped(run)
         finally:
@@ -87,8 +92,22 @@ class CellRun:
 
     def _take(self, run: Run[StreamEvent]) -> None:
         self._output.feed(run.drain())
-        if self._output.due_in() <= 0:
+        now = time.monotonic()
+        self._draw_at = min(self._draw_at, now + self._output.due_in())
+        if now >= self._draw_at:
             self._output.draw()
+            self._draw_at = now + self._output.due_in()
+
+    def _until_draw(self) -> float:
+        """Seconds, counted from when the output said it, so that it comes up while nothing arrives."""
+        return max(0.0, self._draw_at - time.monotonic())
+
+    def _count_on(self, until: float) -> None:
+        """Draws the status of an answer that has come to its end, at its pace."""
+        now = time.monotonic()
+        if self._draw_at <= now < until:
+            self._output.draw()
+            self._draw_at = now + _SETTLE_S
 
     def _stopped(self, run: Run[StreamEvent]) -> ChatReply:
         with interrupts.ignored():

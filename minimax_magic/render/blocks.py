@@ -23,6 +23,7 @@ _RULE = re.compile(r"([-*_])(?:[ \t]*\1){2,}[ \t]*$")
 _FENCE = re.compile(r"(`{3,})[^`]*$|(~{3,}).*$")
 _FENCE_LIKE = re.compile(r"`{3}|~{3}")
 _MATH_LIKE = re.compile(r"[$\\]")
+_TASK_FENCE = re.compile(r"\[[ xX]\] *(?:`{3}|~{3})")
 _QUOTE = re.compile(r"( *)> ?")
 _MATH = re.compile(r"\$\$|\\\[|\\begin\{")
 _MATH_END = re.compile(r"\$\$|\\\]|\\end\{")
@@ -40,14 +41,12 @@ class Fence:
         line: The line that opened it.
         mark: Its run of ` or ~.
         column: Where that run begins.
-        least: Lines indented less may lie outside of it; 0 where any line is inside.
         base: Indentation of what holds it; None if that is unsure.
     """
 
     line: str
     mark: str
     column: int
-    least: int
     base: int | None
 
 
@@ -72,6 +71,7 @@ class BlockScanner:
         self._quote_indent = 0
         self._inside: Literal["", "list", "quote", "code"] = ""  # what the next line may go on with
         self._math_blanks: int | None = None  # blank lines in the open displayed math
+        self._listed = False  # there was a list: for some, indented code may still belong to it
         self._blank = True
 
     @property
@@ -122,8 +122,9 @@ class BlockScanner:
         self._quote = None
         if fence := _FENCE.match(body):
             return self._open(line, fence[1] or fence[2], indent, after_blank)
-        if _FENCE_LIKE.match(body) and _MATH_LIKE.search(body):
-            self._lost = True  # without its math it is a fence, and so JupyterLab reads it
+        if (_FENCE_LIKE.match(body) and _MATH_LIKE.search(body)) or body.startswith((": ", ":\t")):
+            # without its math it is a fence, and so JupyterLab reads it; or it is a definition list
+            self._lost = True
         item = None if _RULE.match(body) else _LIST_ITEM.match(body)
         if item is not None and self._is_item(indent):
             return self._item(line, body, item, indent, after_blank)
@@ -134,7 +135,7 @@ class BlockScanner:
         if not self._columns and self._sure and indent >= 4:
             if after_blank or self._inside == "code":
                 self._inside = "code"
-                return "code"
+                return "text" if self._listed else "code"
         elif self._inside == "code":
             self._inside = ""
         self._math(body)
@@ -164,7 +165,7 @@ class BlockScanner:
             return "text"
         if after_blank or self._inside == "code":
             self._inside = "code"
-            return "code"
+            return "text" if self._listed else "code"
         self._lost |= _FENCE_LIKE.match(body) is not None
         return "text"
 
@@ -180,14 +181,14 @@ class BlockScanner:
         if self._sure and column - base <= 3:
             if not self._columns:
                 self._inside = ""
-            self.fence = Fence(line, mark, column, base, base)
+            self.fence = Fence(line, mark, column, base)
         elif column <= 3:
-            self.fence = Fence(line, mark, column, column, None)
+            self.fence = Fence(line, mark, column, None)
         elif not self._columns and self._sure and not after_blank:
             return "text"  # the paragraph goes on
         elif not self._columns and self._sure:
             self._inside = "code"
-            return "code"
+            return "text" if self._listed else "code"
         else:
             self._murky = True
             return "text"
@@ -199,12 +200,14 @@ class BlockScanner:
             self._blank = True
             return "code"
         indent = len(line) - len(line.lstrip(" "))
-        if indent < fence.least:
-            # a list's fence is over, if not before, where the list is; another may go on for ever
-            self.fence = None
-            self._murky = True
-            self._lost |= not fence.base
-            return self.read(line)
+        if indent < fence.column:
+            if fence.base is None or indent < fence.base:
+                # a list's fence is over, if not before, where the list is; another may go on for ever
+                self.fence = None
+                self._murky = True
+                self._lost |= not fence.base
+                return self.read(line)
+            self._lost = True
         self._blank = False
         if not body.startswith(fence.mark):
             return "code"
@@ -234,7 +237,7 @@ class BlockScanner:
         self, line: str, body: str, item: re.Match[str], indent: int, after_blank: bool
     ) -> Kind:
         sibling = self._close_items(indent)
-        self._inside = "list"
+        self._inside, self._listed = "list", True
         gap = item[3] or ""
         rest = body[item.end() :]
         interrupts = not after_blank and not sibling and (item[2] or "1") != "1"
@@ -251,6 +254,8 @@ class BlockScanner:
             self._sure = False
         if _FENCE_LIKE.match(rest.lstrip("-*+>0123456789.) ")):
             self._murky = True
+        if _TASK_FENCE.match(rest):
+            self._lost = True
         return "text"
 
     def _quoted(self, line: str, quote: re.Match[str], after_blank: bool) -> Kind:

@@ -11,6 +11,7 @@ import json
 import re
 from typing import Any, Literal
 
+from minimax_magic.render.blocks import Fence
 from minimax_magic.render.safety import escape_html
 from minimax_magic.render.transcript import Transcript
 
@@ -52,27 +53,25 @@ def live_thinking(thinking: str, status: str) -> Bundle:
     }
 
 
-def visible(text: str, *, fence: str, room: int) -> str:
+def visible(text: str, *, fence: Fence | None, room: int) -> str:
     """An unfinished stretch of markdown, fit to be drawn by itself.
 
     Args:
-        fence: The line that opened the fence in which the text ends; empty if it ends outside.
+        fence: The fence in which the text ends; None if it ends outside.
         room: Most bytes; of longer text the last lines are shown, under a note that says so.
     """
-    if len(text.encode()) > room:
-        shown = text.encode()[-room:].decode("utf-8", "ignore")
+    encoded = text.encode()
+    if len(encoded) > room:
+        shown = encoded[-room:].decode("utf-8", "ignore")
         line_end = shown.find("\n")
         if 0 <= line_end < len(shown) - 1:
             shown = shown[line_end + 1 :]
-        hidden = len(text) - len(shown)
-        inside = fence and fence not in shown
-        text = f"{fence.strip()}\n{shown}" if inside else shown
-        text = f"{_dim(f'⋯ {hidden:,} characters above follow in a moment')}\n\n{text}"
-    if fence:
-        mark = fence.strip().lstrip("-*+0123456789.) ")
-        run = mark[: len(mark) - len(mark.lstrip(mark[0]))]
-        indent = fence[: len(fence) - len(fence.lstrip())]
-        text = f"{text.rstrip()}\n{indent}{run}"
+        note = _dim(f"⋯ {len(text) - len(shown):,} characters above follow in a moment")
+        if fence is not None and fence.line not in shown:
+            shown = f"{fence.line.strip()}\n{shown}"
+        text = f"{note}\n\n{shown}"
+    if fence is not None:
+        text = f"{text.rstrip()}\n{' ' * fence.column}{fence.mark}"
     return text
 
 

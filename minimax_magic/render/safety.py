@@ -14,6 +14,7 @@ import re
 
 from minimax_magic.render.blocks import BlockScanner, Kind
 
+_SUSPECT = re.compile(r"[<\"]|!\[|\]\(|\]:")
 _NEWLINE = re.compile(r"\r\n?|\n")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _AUTOLINK = re.compile(r"<(?:https?://|mailto:)[^\s<>`\"'\\$]*>")
@@ -36,6 +37,7 @@ _RUN = re.compile(r"\\[\\`]|`+|" + _AUTOLINK.pattern)
 # The end of what stands before a code span: an address there could swallow its backtick, and some
 # renderers take tildes and backticks together.
 _SWALLOWS = re.compile(r"(?:[:@<]|www\.)\S*\Z|~\Z", re.IGNORECASE)
+_FENCE_LIKE = re.compile(r"^[\s>*+\-\d.)\[\]xX]*(?:`{3}|~{3})", re.MULTILINE)
 _TABLE_RULE = re.compile(r"^[\s|:>-]*-[\s|:>-]*$", re.MULTILINE)
 
 
@@ -45,7 +47,7 @@ def escape_html(markdown: str) -> str:
     Raw HTML, images and links to unusual schemes are shown as text; code, `<https://...>` and ordinary
     links stay as they are.
     """
-    if not any(mark in markdown for mark in ("<", "![", "](", "]:")):
+    if not _SUSPECT.search(markdown):
         return markdown
     lines = [line if line.strip() else "" for line in _NEWLINE.split(markdown)]
     kinds = _kinds(lines)
@@ -97,6 +99,8 @@ def _fence(lines: list[str], *, closed: bool) -> list[str]:
 
 def _prose(text: str) -> str:
     text = _defuse_definitions(text)
+    if _FENCE_LIKE.search(text) and _MATH_TOKEN.search(text):
+        text = text.replace('"', "&quot;")  # it may be a fence after all, whose language is an attribute
     pieces: list[str] = []
     at = 0
     for start, end in _sure_code_spans(text):
@@ -185,6 +189,7 @@ def _sure_code_spans(text: str) -> list[tuple[int, int]]:
             simple = simple and len(mark) == 1 and not plain.endswith("\\")
             if (
                 "\\" in inside
+                or "~" in inside
                 or (table and "|" in inside)
                 or ("$" in inside and not simple)
                 or _SWALLOWS.search(plain)
@@ -194,7 +199,7 @@ def _sure_code_spans(text: str) -> list[tuple[int, int]]:
             if (
                 ("<" in inside or "](" in inside or "![" in inside)
                 and "$" not in inside
-                and (simple or not set(inside) & set("*_~`"))
+                and (simple or not set(inside) & set("*_`"))
                 and (plain.count("[") <= plain.count("]") or not set(inside) & set("[]"))
             ):
                 sure.append((begin + opening.start(), begin + closing.end()))

@@ -78,7 +78,7 @@ class Transcript:
                 self.text = TextBuffer()
             case Started(model, _, simulated):
                 self.model = model or self.model
-                self.simulated = simulated
+                self.simulated = self.simulated or simulated
                 self._retry = None
             case Notice(text):
                 self.notices.append(text)

@@ -25,7 +25,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
 _PACE_S = 0.001
-_TIMEOUT_S = 120
+_TIMEOUT_S = 60
 _DRAWN = ("display_data", "update_display_data")
 
 
@@ -54,7 +54,9 @@ class Kernel:
         messages: list[Message] = []
         while True:
             if not channel.socket.poll(int(1000 * (deadline - time.monotonic()))):
-                raise TimeoutError(f"the cell did not end: {messages[-3:]}")
+                raise TimeoutError(
+                    f"the cell did not end in {_TIMEOUT_S} s; {len(messages)} messages came"
+                )
             frames = channel.socket.recv_multipart()
             at = time.time()
             _, parts = channel.session.feed_identities(frames)

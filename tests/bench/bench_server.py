@@ -24,7 +24,7 @@ from minimax_magic.simulator.answer import PromptCache, settle
 from minimax_magic.simulator.samples import long_markdown
 from minimax_magic.simulator.turn import read_anthropic, read_openai
 
-MARK = "Zebra"
+MARK = "Zap"  # short enough to be whole in the first frame of any chunk size
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Order:
 
     Attributes:
         chars: Length of the text, which begins with `MARK`.
-        chunk: Characters in each frame.
+        chunk: Characters in each frame, 3 or more where times matter.
         thinking: Characters of thinking before it.
         interval_s: Seconds between frames; 0 sends all at once.
         pause_s: Seconds of silence before the frame that brings the first text, and after it.

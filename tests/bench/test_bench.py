@@ -1,4 +1,4 @@
-"""The benchmarks themselves: each one runs, on little work, and says finite numbers; no time is judged."""
+"""The benchmarks themselves: each runs, on little work, and says finite numbers; no time is judged."""
 
 from __future__ import annotations
 

@@ -596,6 +596,7 @@ def test_unloading_restores_the_shell(bare_shell: Any, configured: Path) -> None
 
 def test_loading_twice_changes_nothing(shell: Any, sim: Simulator) -> None:
     """A second load, by hand or by `%load_ext`, adds nothing and keeps the chats."""
+    shell.run("%load_ext minimax_magic")  # IPython loads its own part of it at the first use
     shell.run("%%minimax --chat c\nhi")
     before = snapshot(shell.ip)
     load_ipython_extension(shell.ip)

@@ -232,6 +232,52 @@ def test_off_the_main_thread(background: BackgroundLoop) -> None:
     assert replies == ["a"]
 
 
+@pytest.mark.parametrize("awaited", [False, True])
+def test_settling_ends(background: BackgroundLoop, awaited: bool) -> None:
+    """An output that its own status drawings keep above its byte rate is left in peace after a
+    while, so that the whole answer is drawn."""
+    output = Output()
+    recent = 0
+
+    def draw() -> None:
+        nonlocal recent
+        recent = 3
+        output.drawn.append(output.fed)
+
+    def settle_in() -> float:  # three looks without a drawing, and it has settled
+        nonlocal recent
+        recent -= 1
+        return 0.1 if recent > 0 else 0.0
+
+    output.draw = draw  # type: ignore[method-assign]
+    output.settle_in = settle_in  # type: ignore[method-assign]
+    run = CellRun(background, Turn("some"), output)
+    reply = asyncio.run(run.run_async()) if awaited else run.run()
+    assert reply.text == "some"
+    assert output.finished == [("done", "some")]
+    assert len(output.drawn) < 15
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_silent_server_does_not_freeze_the_status(
+    background: BackgroundLoop, awaited: bool
+) -> None:
+    """While nothing arrives, the output is drawn as often as it asks for: its seconds count."""
+    turn = Turn(then="go on")
+    output = Output()
+
+    def count() -> None:
+        if len(output.drawn) > 5:
+            turn.then = "end"
+
+    output.draw = lambda: (output.drawn.append(""), count())  # type: ignore[method-assign]
+    output.due_in = lambda: 0.02  # type: ignore[method-assign]
+    run = CellRun(background, turn, output)
+    reply = asyncio.run(run.run_async()) if awaited else run.run()
+    assert reply.finish_reason == "stop"
+    assert len(output.drawn) > 5
+
+
 def test_a_failed_request(background: BackgroundLoop) -> None:
     """An error of the client ends the cell in a CellError; the part is kept, the chat is not."""
     turn, output = Turn("some", then=APIConnectionError("No line.", hint="Plug it in.")), Output()

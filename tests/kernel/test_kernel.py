@@ -150,16 +150,23 @@ def test_the_stop_button(kernel: Kernel, sim: Simulator, cell: str) -> None:
         assert kernel.value("part.finish_reason") is None
 
 
-def test_an_impatient_stop(kernel: Kernel, sim: Simulator) -> None:
-    """Pressed again and again, the stop still leaves a clean cell."""
+@pytest.mark.parametrize("cell", ["%%minimax part\nhi", "part = %minimax hi"])
+def test_an_impatient_stop(kernel: Kernel, sim: Simulator, cell: str) -> None:
+    """Pressed again during the last drawing, the stop still leaves a clean cell."""
+    kernel.run(
+        "import signal\n"
+        "from IPython.display import DisplayHandle\n"
+        "drawn = DisplayHandle.update\n"
+        "def update(self, obj, **kwargs):\n"
+        "    if 'interrupted' in str(obj).lower():\n"
+        "        for _ in range(3):\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "    drawn(self, obj, **kwargs)\n"
+        "DisplayHandle.update = update"
+    )
     sim.script(ENDLESS)
-
-    def press() -> None:
-        for _ in range(4):
-            kernel.interrupt()
-            time.sleep(0.01)
-
-    result = kernel.run("%%minimax part\nhi", once_streaming(sim, press))
+    result = kernel.run(cell, once_streaming(sim, kernel.interrupt, 60))
+    kernel.run("DisplayHandle.update = drawn")
     assert "word word" in result.displays[0]["text/plain"]
     assert "interrupted" in result.displays[1]["text/plain"].lower()
     stopped_cleanly(kernel, sim, result)

@@ -258,6 +258,22 @@ def test_reasoning_repeated_beside_the_text_is_thought_once(field: str) -> None:
     assert fold(events).text == "Good morning"
 
 
+@pytest.mark.parametrize("second", [False, True])
+def test_two_short_snapshots_of_reasoning_are_told_apart_at_its_end(second: bool) -> None:
+    """What was held for a third delta belongs to the thinking, and to its details."""
+    says = [{"reasoning_details": details(text)} for text in ("The", "The cat")]
+    if second:  # the plain field says the same
+        says = [
+            {**says[0], "reasoning_content": "The"},
+            {**says[1], "reasoning_content": "The cat"},
+        ]
+    events = decode_frames(OPENAI, *map(oa, says), content("Yes"), "[DONE]")
+    assert fold(events).blocks == (
+        ThinkingBlock(text="The cat", details=tuple(details("The cat"))),
+        TextBlock(text="Yes"),
+    )
+
+
 def test_thinking_between_texts_makes_blocks_of_its_own() -> None:
     """Interleaved thinking is sealed each time with the details that belong to it."""
     events = decode_frames(
