@@ -27,7 +27,7 @@ from minimax_magic.events import ChatReply, StreamEvent
 from minimax_magic.messages import ChatOptions, Message, ThinkingMode, make_request
 from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.usage.quota import QuotaAlert
-from minimax_magic.wire.http import resolve_endpoint
+from minimax_magic.wire.address import resolve_endpoint
 
 if TYPE_CHECKING:
     from types import EllipsisType

@@ -14,7 +14,8 @@ import aiohttp
 
 from minimax_magic.errors import APIConnectionError, APITimeoutError, ConfigError
 from minimax_magic.masked import MaskedStr
-from minimax_magic.wire.http import HttpRequest, is_loopback, mask
+from minimax_magic.wire.address import is_loopback
+from minimax_magic.wire.http import HttpRequest, mask
 
 # Long enough for a slow TLS handshake through a proxy, short enough to be noticed.
 _CONNECT_TIMEOUT_S = 30.0

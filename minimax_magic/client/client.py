@@ -43,19 +43,16 @@ from minimax_magic.messages import ApiFlavor, ChatOptions, ChatRequest, Prompt, 
 from minimax_magic.pricing import cost
 from minimax_magic.transport import HttpResponse, Transport
 from minimax_magic.usage.quota import QuotaAlert
+from minimax_magic.wire.address import Endpoint
 from minimax_magic.wire.anthropic_messages import AnthropicMessagesCodec
 from minimax_magic.wire.codec import AnswerInfo, Codec, Decoder, Encoded
-from minimax_magic.wire.http import (
-    Endpoint,
-    HttpRequest,
-    bearer_headers,
+from minimax_magic.wire.failures import (
     error_from_response,
     is_missing_route,
-    mask,
     not_an_answer,
     parse_json,
-    remaining_quota,
 )
+from minimax_magic.wire.http import HttpRequest, bearer_headers, mask, remaining_quota
 from minimax_magic.wire.openai_compat import OpenAICompatCodec
 from minimax_magic.wire.sse import SSEParser
 from minimax_magic.wire.stop import StopCutter

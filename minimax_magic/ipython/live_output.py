@@ -1,9 +1,10 @@
 """Drawing an answer into the output of a cell while it streams.
 
-At most two displays. The first shows everything as long as that is short; then it becomes the *head*
-with the finished blocks, and a second one, the *tail*, shows what is unfinished and the status. At the
-end the first is the whole answer and the second the folded thinking and the status line. Only
-display updates are used, so this works without widgets and survives export and reload.
+At most two displays. The first shows the answer, the second what is below it: the folded thinking and
+the status line, from the first word on where they will be at the end. When the answer gets long the
+first becomes the *head*, the finished blocks, and is redrawn seldom; the second begins with the
+*tail*, what is unfinished. At the end the first is the whole answer again. Only display updates are
+used, so this works without widgets and survives export and reload.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from minimax_magic.events import ChatReply, StreamEvent, TextDelta
 from minimax_magic.render import markup
 from minimax_magic.render.blocks import BlockScanner
 from minimax_magic.render.markup import Bundle, Format
-from minimax_magic.render.pacing import Pacer
+from minimax_magic.render.pacing import MESSAGE_BYTES, Pacer
 from minimax_magic.render.transcript import Phase, Transcript
 
 # Shorter answers than this are not worth a second display while they stream.
-_SPLIT_BYTES = 1200
+_SPLIT_BYTES = 3000
 # While nothing arrives the status still counts seconds.
 _IDLE_DRAW_S = 0.5
 
@@ -75,6 +76,7 @@ class LiveOutput:
         self._new_display = new_display
         self._now = now
         self._displays: list[Display] = []
+        self._shown: list[Bundle] = []
         self._scanner = BlockScanner()
         self._pacer = Pacer()
         self._head_chars = 0
@@ -99,29 +101,43 @@ class LiveOutput:
 
     def draw(self) -> None:
         now = self._now()
-        transcript = self._transcript
-        status = transcript.status(now)
         self._fresh = False
+        below = markup.below(self._transcript, now)
         if not self._first_text:
-            thinking = str(transcript.thinking)
-            shown = markup.live_thinking(thinking, status) if thinking else markup.live("", status)
-            self._tail(shown, now)
+            self._pacer.sent_tail(now, self._show(0, markup.live("", below)))
             return
-        text = str(transcript.text)
-        if len(text) < self._head_chars:  # what was text turned out to be thinking
+        text = str(self._transcript.text)
+        if len(text) < self._head_chars or not text:
+            # what was text turned out to be thinking
             self._scanner, self._head_chars, self._head_bytes = BlockScanner(), 0, 0
-        cut = self._scanner.advance(text)
         size = len(text.encode())
+        if self._form in ("markdown", "code"):
+            self._draw_head(text, size, now)
+        rest = text[self._head_chars :]
+        room = self._pacer.tail_room(now, size) - len(below)
+        if self._head_chars:
+            tail = markup.visible(rest, fence=self._scanner.fence, room=room)
+            sent = self._show(1, markup.live(tail, below))
+        else:
+            tail = (
+                markup.visible(rest, fence=self._scanner.fence, room=room)
+                if self._form in ("markdown", "code")
+                else markup.visible_plain(rest, room=room)
+            )
+            sent = self._show(0, markup.live(tail, "", self._form))
+            if status := self._show(1, markup.live("", below)):
+                sent += status + MESSAGE_BYTES
+        self._pacer.sent_tail(now, sent, size)
+
+    def _draw_head(self, text: str, size: int, now: float) -> None:
+        cut = self._scanner.advance(text)
+        if size <= _SPLIT_BYTES and not self._head_chars:
+            return
         finished = text[:cut]
-        if size > _SPLIT_BYTES or len(self._displays) > 1:
-            cut_bytes = len(finished.encode())
-            if self._pacer.head_is_worth_it(now, size, self._head_bytes, cut_bytes):
-                self._head_chars, self._head_bytes = cut, cut_bytes
-                self._show(0, markup.head(markup.safe(finished)))
-                self._pacer.sent_head(now, cut_bytes)
-        room = self._pacer.tail_room(now, size)
-        rest = markup.visible(text[self._head_chars :], fence=self._scanner.fence, room=room)
-        self._tail(markup.live(markup.safe(rest), status), now)
+        cut_bytes = len(finished.encode())
+        if self._pacer.head_is_worth_it(now, size, self._head_bytes, cut_bytes):
+            self._head_chars, self._head_bytes = cut, cut_bytes
+            self._pacer.sent_head(now, self._show(0, markup.head(finished)))
 
     def settle_in(self) -> float:
         """Seconds until the whole answer may go out."""
@@ -131,21 +147,26 @@ class LiveOutput:
         now = self._now()
         self._transcript.end(phase, reply, now)
         text = str(self._transcript.text)
-        if text:
+        summary = markup.summary(self._transcript, now)
+        if text or len(self._displays) > 1:
             self._show(0, markup.answer(text, self._form))
-        self._show(1 if text else 0, markup.summary(self._transcript, now))
+            self._show(1, summary)
+        else:
+            self._show(0, summary)
 
-    def _tail(self, bundle: Bundle, now: float) -> None:
-        self._show(1 if self._head_chars else 0, bundle)
-        self._pacer.sent_tail(now, len(json.dumps(bundle, ensure_ascii=False).encode()))
-
-    def _show(self, place: int, bundle: Bundle) -> None:
-        if place < len(self._displays):
+    def _show(self, place: int, bundle: Bundle) -> int:
+        """Shows it, unless it is there already, and returns its bytes."""
+        if place == len(self._displays):
+            handle = self._new_display()
+            handle.display(bundle, raw=True)
+            self._displays.append(handle)
+            self._shown.append(bundle)
+        elif self._shown[place] == bundle:
+            return 0
+        else:
             self._displays[place].update(bundle, raw=True)
-            return
-        handle = self._new_display()
-        handle.display(bundle, raw=True)
-        self._displays.append(handle)
+            self._shown[place] = bundle
+        return len(json.dumps(bundle, ensure_ascii=False).encode())
 
 
 class TerminalOutput:

@@ -21,7 +21,6 @@ Format = Literal["markdown", "text", "code", "json"]
 # Together with its markdown a plain form of this size still fits into one message of at most
 # 140 KB; beyond, the markdown alone is the whole text and the plain form says so.
 _WHOLE_BUNDLE_BYTES = 136_000
-_DIM = "opacity:.65;font-size:.85em"
 _FENCE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 
 INSTRUCTIONS: dict[Format, str] = {
@@ -31,57 +30,90 @@ INSTRUCTIONS: dict[Format, str] = {
     "json": "Answer with one JSON value and nothing else: no prose, no code fence.",
 }
 
+# Names that MathJax passes by: a price and a thought may hold dollar signs.
+_QUIET = 'class="minimax-summary mathjax_ignore tex2jax_ignore" style="opacity:.7;font-size:.85em;line-height:1.6"'
+_QUOTED = "border-left:2px solid;padding-left:.8em;overflow-wrap:anywhere"
+_BADGE = "border:1px solid;border-radius:.6em;padding:0 .45em;margin-right:.5em"
+_THOUGHTS = "height:4.8em;overflow:hidden;display:flex;flex-direction:column-reverse"
+_WINDOW = "height:16em;overflow:hidden;display:flex;flex-direction:column-reverse"
+# How much of a thought is sent while it goes on; three lines of it are seen.
+_THOUGHT_CHARS = 700
+
 
 # ------------------------------------------------------------------------------ while it streams
 
 
-def live(text: str, status: str) -> Bundle:
-    """Unfinished text with the status below it."""
-    return {"text/markdown": f"{text}\n\n{_dim(status)}" if text else _dim(status)}
+def live(text: str, below: str, form: Format = "markdown") -> Bundle:
+    """Unfinished text, as `visible` returns it, over what `below` returns."""
+    if form in ("text", "json") and not below:
+        return {"text/plain": text}
+    return {"text/markdown": "\n\n".join(filter(None, (text, below)))}
 
 
-def live_thinking(thinking: str, status: str) -> Bundle:
-    """The folded form of thinking while it goes on: its last lines, dimmed."""
-    last = " ".join(thinking[-400:].split())
-    shown = last if len(last) <= 240 else f"…{last[-240:]}"
-    return {
-        "text/html": (
-            f'<div style="{_DIM}"><div>{html.escape(status)}</div>'
-            f'<div style="border-left:2px solid;padding-left:.6em;margin-top:.3em;font-style:italic">'
-            f"{html.escape(shown)}</div></div>"
+def below(transcript: Transcript, now: float) -> str:
+    """What stands below the answer while it grows: as high as it will be at the end."""
+    rows = [f"<div>{html.escape(text)}</div>" for text in _notices(transcript)]
+    if transcript.phase == "thinking":
+        rows.append(
+            f'<div style="{_QUOTED}"><div style="{_THOUGHTS}">'
+            f"<div>{html.escape(_last_thoughts(transcript))}</div></div></div>"
         )
-    }
+    elif len(transcript.thinking):
+        rows.append(_folded(transcript, ""))
+    rows.append(_status_row(transcript, now))
+    return _quiet(rows)
+
+
+def _last_thoughts(transcript: Transcript) -> str:
+    """The end of the thinking. Its first word changes seldom, so that lines do not wrap anew."""
+    thinking = str(transcript.thinking)
+    start = max(0, len(thinking) - _THOUGHT_CHARS) // _THOUGHT_CHARS * _THOUGHT_CHARS
+    return " ".join(thinking[start:].split())
 
 
 def visible(text: str, *, fence: Fence | None, room: int) -> str:
-    """An unfinished stretch of markdown, fit to be drawn by itself.
+    """An unfinished stretch of markdown, fit and safe to be drawn by itself.
 
     Args:
-        fence: The fence in which the text ends; None if it ends outside.
+        fence: The fence in which the text ends; None if it ends outside of one.
         room: Most bytes; of longer text the last lines are shown, under a note that says so.
     """
-    encoded = text.encode()
-    if len(encoded) > room:
-        shown = encoded[-room:].decode("utf-8", "ignore")
-        line_end = shown.find("\n")
-        if 0 <= line_end < len(shown) - 1:
-            shown = shown[line_end + 1 :]
-        note = _dim(f"⋯ {len(text) - len(shown):,} characters above follow in a moment")
-        if fence is not None and fence.line not in shown:
-            shown = f"{fence.line.strip()}\n{shown}"
-        text = f"{note}\n\n{shown}"
+    close = f"\n{' ' * fence.column}{fence.mark}" if fence is not None else ""
+    if len(text.encode()) <= room:
+        return escape_html(f"{text.rstrip()}{close}")
+    shown, hidden = _last_lines(text, room)
     if fence is not None:
-        text = f"{text.rstrip()}\n{' ' * fence.column}{fence.mark}"
-    return text
+        start = text.rfind(fence.line)
+        if start < len(text) - len(shown):  # the fence opened above
+            shown = f"{fence.mark}{fence.line.split(fence.mark, 1)[1].strip()}\n{shown}"
+            close = f"\n{fence.mark}"
+    note = (
+        f'<div style="opacity:.7;font-size:.85em">⋯ {hidden:,} characters above follow soon</div>'
+    )
+    shown = escape_html(f"{shown.rstrip()}{close}")
+    return f'{note}\n\n<div style="{_WINDOW}"><div>\n\n{shown}\n\n</div></div>'
+
+
+def visible_plain(text: str, *, room: int) -> str:
+    """The same for text that is not markdown."""
+    if len(text.encode()) <= room:
+        return text
+    shown, hidden = _last_lines(text, room)
+    return f"[{hidden:,} characters above follow soon]\n{shown}"
+
+
+def _last_lines(text: str, room: int) -> tuple[str, int]:
+    """As much of the end as there is room for, and how many characters are left out."""
+    shown = text.encode()[-room:].decode("utf-8", "ignore")
+    line_end = shown.find("\n")
+    if 0 <= line_end < len(shown) - 1:
+        shown = shown[line_end + 1 :]
+    return shown, len(text) - len(shown)
 
 
 def head(text: str) -> Bundle:
     """The finished part of the answer."""
-    return {"text/markdown": text}
-
-
-def safe(text: str) -> str:
-    return escape_html(text)
+    return {"text/markdown": escape_html(text)}
 
 
 # ---------------------------------------------------------------------------------- at the end
@@ -146,33 +178,39 @@ def _fenced(code: str, language: str) -> str:
 
 def summary(transcript: Transcript, now: float) -> Bundle:
     """What is below the answer: notices, the folded thinking and the status line."""
-    status = transcript.status(now)
-    notices = [f"Note: {text}" for text in transcript.notices]
+    notices = _notices(transcript)
     thinking = str(transcript.thinking).strip()
     plain, rows = list(notices), [f"<div>{html.escape(text)}</div>" for text in notices]
     if thinking:
-        label = f"Thinking · {transcript.thought_s:.1f} s · {len(thinking.split()):,} words"
-        plain.append(f"[{label}]")
-        rows.append(
-            f'<details><summary style="cursor:pointer">{label}</summary>'
-            '<div style="white-space:pre-wrap;overflow-wrap:anywhere;border-left:2px solid;'
-            f'padding-left:.6em;margin:.3em 0">{html.escape(thinking)}</div></details>'
-        )
-    plain.append(f"[{status}]")
-    if transcript.simulated:
-        status = status.removeprefix("simulated · ")
-        badge = (
-            '<span style="border:1px solid;border-radius:3px;padding:0 .35em;margin-right:.4em">'
-            "simulated</span>"
-        )
-    else:
-        badge = ""
-    rows.append(f"<div>{badge}{html.escape(status)}</div>")
-    return {
-        "text/html": f'<div class="minimax-summary" style="{_DIM}">{"".join(rows)}</div>',
-        "text/plain": "\n".join(plain),
-    }
+        plain.append(f"[{_thought(transcript)}]")
+        rows.append(_folded(transcript, thinking))
+    plain.append(f"[{transcript.status(now)}]")
+    rows.append(_status_row(transcript, now))
+    return {"text/html": _quiet(rows), "text/plain": "\n".join(plain)}
 
 
-def _dim(text: str) -> str:
-    return f'<span style="{_DIM}">{html.escape(text)}</span>'
+def _quiet(rows: list[str]) -> str:
+    return f"<div {_QUIET}>{''.join(rows)}</div>"
+
+
+def _notices(transcript: Transcript) -> list[str]:
+    return [f"Note: {text}" for text in transcript.notices]
+
+
+def _thought(transcript: Transcript) -> str:
+    return f"Thought for {transcript.thought_s:.1f} s"
+
+
+def _folded(transcript: Transcript, thinking: str) -> str:
+    label = f'<summary style="cursor:pointer">{_thought(transcript)}</summary>'
+    if not thinking:
+        return f"<details>{label}</details>"
+    return (
+        f'<details>{label}<div style="{_QUOTED};white-space:pre-wrap;margin:.3em 0 .6em">'
+        f"{html.escape(thinking)}</div></details>"
+    )
+
+
+def _status_row(transcript: Transcript, now: float) -> str:
+    badges = "".join(f'<span style="{_BADGE}">{mark}</span>' for mark in transcript.marks())
+    return f"<div>{badges}{html.escape(transcript.facts(now))}</div>"

@@ -1,10 +1,10 @@
 """Making a model's markdown harmless before a front end draws it.
 
 Front ends trust the output of a cell that was just run, raw HTML included, and a model can be talked
-into writing a `<script>`, an image whose address carries your data away, or a `javascript:` link. Outside
-of code such things are shown instead of obeyed. Code keeps its `<` only where every renderer takes it
-for code (`blocks`), and where JupyterLab, which takes math out of a text before it looks for code, does
-so too. Wherever that is in doubt a reader sees `&lt;` instead of `<`, and nothing worse.
+into writing a `<script>`, an image whose address carries your data away, or a `javascript:` link.
+Outside of code such things are shown instead of obeyed. Code keeps its `<` only where every renderer
+takes it for code (`blocks`), and where JupyterLab, which takes math out of a text before it looks for
+code, does so too. Wherever that is in doubt a reader sees `&lt;` instead of `<`, and nothing worse.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def escape_html(markdown: str) -> str:
                 end += 1
             out.append(_prose("\n".join(lines[at:end])))
         elif kinds[at] == "open":
-            while end < len(lines) and kinds[end - 1] != "close" and kinds[end] in ("code", "close"):
+            while (
+                end < len(lines) and kinds[end - 1] != "close" and kinds[end] in ("code", "close")
+            ):
                 end += 1
             out += _fence(lines[at:end], closed=kinds[end - 1] == "close")
         else:
@@ -100,7 +102,9 @@ def _fence(lines: list[str], *, closed: bool) -> list[str]:
 def _prose(text: str) -> str:
     text = _defuse_definitions(text)
     if _FENCE_LIKE.search(text) and _MATH_TOKEN.search(text):
-        text = text.replace('"', "&quot;")  # it may be a fence after all, whose language is an attribute
+        text = text.replace(
+            '"', "&quot;"
+        )  # it may be a fence after all, whose language is an attribute
     pieces: list[str] = []
     at = 0
     for start, end in _sure_code_spans(text):

@@ -24,6 +24,8 @@ from minimax_magic.tokens import TokenUsage
 
 Phase = Literal["waiting", "thinking", "answering", "done", "interrupted", "failed"]
 
+_DOING: dict[Phase, str] = {"answering": "writing"}
+
 _CUT_OFF = {
     "length": "cut off: the answer needs more --max-tokens (thinking counts too)",
     "content_filter": "withheld by the server as sensitive",
@@ -102,46 +104,47 @@ class Transcript:
 
     @property
     def thought_s(self) -> float:
-        """Seconds of thinking, once it is over."""
+        """Seconds of thinking, without one that still goes on."""
         return self._thought_s
 
-    def status(self, now: float) -> str:
+    def marks(self) -> list[str]:
+        """What must be seen first: that it was simulated, or is not whole."""
+        marks = ["simulated"] if self.simulated else []
+        if self.phase in ("interrupted", "failed"):
+            marks.append(self.phase)
+        return marks
+
+    def facts(self, now: float) -> str:
         """One line: what is happening, or what it took."""
-        parts = ["simulated"] if self.simulated else []
-        parts.append(self.model)
         elapsed = (self._ended if self._ended is not None else now) - self._began
-        if self._ended is None:
-            parts.append(self._doing(now, elapsed))
-        else:
-            parts += self._took(elapsed)
-        return " · ".join(parts)
+        doing = self._took(elapsed) if self._ended is not None else [self._doing(now, elapsed)]
+        return " · ".join([self.model, *doing])
+
+    def status(self, now: float) -> str:
+        """Marks and facts in one line of plain text."""
+        return " · ".join([*self.marks(), self.facts(now)])
 
     def _doing(self, now: float, elapsed: float) -> str:
         if self._retry is not None:
             left = max(0.0, self._retry_at - now)
             when = f"in {left:.0f} s" if left else "now"
             return f"{self._retry.reason} Trying again {when} (attempt {self._retry.attempt})"
-        if self.phase == "thinking":
-            return f"thinking {elapsed:.0f} s"
-        return f"{self.phase} {elapsed:.0f} s"
+        return f"{_DOING.get(self.phase, self.phase)} {elapsed:.0f} s"
 
     def _took(self, elapsed: float) -> list[str]:
         parts: list[str] = []
-        if self.phase in ("interrupted", "failed"):
-            parts.append(self.phase)
         reply = self.reply
         usage = reply.usage if reply is not None else self._usage
-        if usage is None:
-            if len(self.text) or len(self.thinking):  # it was worked on, so it did cost something
-                parts.append("tokens unknown")
-        else:
+        if usage is not None:
             cached = f" ({usage.cache_read_tokens:,} cached)" if usage.cache_read_tokens else ""
-            parts.append(f"{usage.total_input_tokens:,} in{cached}")
+            parts.append(f"{usage.total_input_tokens:,} tokens in{cached}")
             parts.append(f"{usage.output_tokens:,} out")
             price = format_usd(reply.cost if reply is not None else None)
             parts.append(
                 f"{price} if it were real" if self.simulated and reply and reply.cost else price
             )
+        elif len(self.text) or len(self.thinking):  # it was worked on, so it did cost something
+            parts.append("tokens unknown")
         parts.append(f"{elapsed:.1f} s")
         if self.chat is not None and self.phase == "done":
             parts.append(f"chat {self.chat}, turn {self.turn}")

@@ -59,7 +59,7 @@ from minimax_magic.wire.codec import (
     turns,
     word,
 )
-from minimax_magic.wire.http import error_from_words, error_in
+from minimax_magic.wire.failures import error_from_words, error_in
 from minimax_magic.wire.thinking import ClosingTagTrimmer, SnapshotFilter, ThinkSplitter
 
 _FINISH: dict[str, FinishReason] = {

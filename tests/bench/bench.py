@@ -13,6 +13,7 @@ import os
 import platform
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
@@ -45,20 +46,27 @@ def main(arguments: list[str] | None = None, sizes: Sizes | None = None) -> int:
     print(f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores")
     where = options.json and options.json.absolute()
     results: dict[str, list[Figure]] = {}
+    broken: list[str] = []
     with _nobodys_settings():
         for name in options.names or BENCHMARKS:
             title, run = BENCHMARKS[name]
             print(f"\n{title} ({name})", flush=True)
             results[name] = []
-            for figure in run(sizes or Sizes()):
-                print(figure.line(), flush=True)
-                results[name].append(figure)
+            try:
+                for figure in run(sizes or Sizes()):
+                    print(figure.line(), flush=True)
+                    results[name].append(figure)
+            except Exception:  # the others are still worth knowing
+                traceback.print_exc()
+                broken.append(name)
     over = sum(figure.ok is False for figures in results.values() for figure in figures)
     print(f"\n{over} over their bound." if over else "\nAll within their bounds.")
     if where is not None:
         found = {name: [f.as_json() for f in figures] for name, figures in results.items()}
         where.write_text(json.dumps(found, indent=1) + "\n")
-    return 0
+    if broken:
+        print(f"Broken: {', '.join(broken)}.")
+    return 1 if broken else 0
 
 
 @contextmanager

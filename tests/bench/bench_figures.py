@@ -70,7 +70,7 @@ class Sizes:
     rounds: int = 7
     sdk_share: float = 0.25
     completions: int = 2_000
-    completion_rounds: int = 3
+    completion_rounds: int = 5
     reply_bytes: int = 120_000
     chunk_chars: Sequence[int] = (12, 4, 40)
     first_texts: int = 9

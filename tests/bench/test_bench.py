@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import bench
 import pytest
-from bench_figures import TINY, Figure, median_ratio, take_turns
+from bench_figures import TINY, Figure, Sizes, median_ratio, take_turns
 
 KERNEL = pytest.mark.kernel
 NAMES = [
@@ -76,3 +77,23 @@ def test_candidates_take_turns_and_begin_alternately() -> None:
 def test_a_ratio_is_the_median_of_the_rounds() -> None:
     """One round in which the machine was busy with something else does not count."""
     assert median_ratio([2.0, 2.0, 90.0], [1.0, 1.0, 1.0]) == 2.0
+
+
+def test_a_broken_benchmark_is_told_and_the_others_still_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that raises makes the exit code 1 and does not keep the next from running."""
+
+    def breaks(sizes: Sizes) -> Iterator[Figure]:
+        yield Figure("before", 1.0, "x")
+        raise RuntimeError("no kernel")
+
+    def works(sizes: Sizes) -> Iterator[Figure]:
+        yield Figure("after", 2.0, "x")
+
+    monkeypatch.setattr(bench, "BENCHMARKS", {"first": ("1", breaks), "second": ("2", works)})
+    assert bench.main([]) == 1
+    printed = capsys.readouterr()
+    assert "after" in printed.out
+    assert "Broken: first." in printed.out
+    assert "no kernel" in printed.err

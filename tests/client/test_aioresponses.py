@@ -15,7 +15,7 @@ from minimax_magic.client.rate_limit import NoLimit
 from minimax_magic.errors import APIConnectionError, CredentialInvalid, InsufficientBalance
 from minimax_magic.testing import FakeAuth, FakeClock
 from minimax_magic.transport import AiohttpTransport
-from minimax_magic.wire.http import resolve_endpoint
+from minimax_magic.wire.address import resolve_endpoint
 
 T = TypeVar("T")
 ROOT = "https://api.minimax.io"

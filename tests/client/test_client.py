@@ -41,7 +41,8 @@ from minimax_magic.testing import (
 )
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.transport import AiohttpTransport
-from minimax_magic.wire.http import HttpRequest, resolve_endpoint
+from minimax_magic.wire.address import resolve_endpoint
+from minimax_magic.wire.http import HttpRequest
 
 T = TypeVar("T")
 KEY = "sk-cp-0123456789-topsecret"

@@ -35,7 +35,7 @@ from minimax_magic.testing import (
     sse,
     sse_answer,
 )
-from minimax_magic.wire.http import resolve_endpoint
+from minimax_magic.wire.address import resolve_endpoint
 
 NOW = 1_750_000_000.0
 GOOD = json_answer(

@@ -28,7 +28,8 @@ from minimax_magic.events import Finished, TextDelta
 from minimax_magic.simulator import Drop, Fail, Reply, Silence, Simulator
 from minimax_magic.testing import FakeAuth, FakeClock
 from minimax_magic.transport import AiohttpTransport
-from minimax_magic.wire.http import HttpRequest, resolve_endpoint
+from minimax_magic.wire.address import resolve_endpoint
+from minimax_magic.wire.http import HttpRequest
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

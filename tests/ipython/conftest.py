@@ -17,7 +17,6 @@ from traitlets.config import Config
 from minimax_magic.ipython import magics
 from minimax_magic.simulator import Simulator
 
-
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -84,7 +84,7 @@ class Kernel:
         msg_id: str = self.kc.execute(code, allow_stdin=False)
         return msg_id
 
-    def finish(self, msg_id: str, timeout: float = 30, *triggers: Trigger) -> Result:
+    def finish(self, msg_id: str, timeout: float = 20, *triggers: Trigger) -> Result:
         """Collects until the cell is idle.
 
         Args:
@@ -142,7 +142,7 @@ class Kernel:
                 content: dict[str, Any] = reply["content"]
                 return content
 
-    def run(self, code: str, *triggers: Trigger, timeout: float = 30) -> Result:
+    def run(self, code: str, *triggers: Trigger, timeout: float = 20) -> Result:
         return self.finish(self.start(code), timeout, *triggers)
 
     def interrupt(self) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 
 import pytest
 from kernels import Kernel, Result, Trigger
 
 from minimax_magic.ipython.arguments import OPTIONS
-from minimax_magic.simulator import Drop, Fail, Reply, Simulator
+from minimax_magic.simulator import Drop, Fail, Reply, Silence, Simulator
 
 pytestmark = pytest.mark.kernel
 
@@ -175,7 +174,7 @@ def test_an_impatient_stop(kernel: Kernel, sim: Simulator, cell: str) -> None:
 @pytest.mark.parametrize("cell", ["%%minimax\nhi", "%minimax hi"])
 def test_stopped_before_the_first_word(kernel: Kernel, sim: Simulator, cell: str) -> None:
     """While the server is still silent, a stop works just as well."""
-    sim.script(Reply(text="late", thinking="", delay_s=30, chunk_chars=1))
+    sim.script(Silence())
     result = kernel.run(cell, ((lambda: bool(sim.requests)), kernel.interrupt))
     assert "nothing had arrived yet" in error_line(result)
     stopped_cleanly(kernel, sim, result)

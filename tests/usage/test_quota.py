@@ -11,7 +11,7 @@ from minimax_magic.client.client import Client
 from minimax_magic.client.rate_limit import NoLimit
 from minimax_magic.testing import FakeAuth, FakeClock, FakeTransport, json_answer
 from minimax_magic.usage.quota import QuotaAlert
-from minimax_magic.wire.http import resolve_endpoint
+from minimax_magic.wire.address import resolve_endpoint
 
 NAME = "minimax_magic.quota"
 

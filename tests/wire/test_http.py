@@ -27,20 +27,17 @@ from minimax_magic.errors import (
     ServerError,
 )
 from minimax_magic.messages import ApiFlavor
-from minimax_magic.wire.http import (
-    bearer_headers,
+from minimax_magic.wire.address import is_loopback, resolve_endpoint
+from minimax_magic.wire.failures import (
     error_from_response,
     error_from_words,
     error_in,
-    is_loopback,
     is_missing_route,
-    mask,
     not_an_answer,
     parse_json,
-    remaining_quota,
-    resolve_endpoint,
     retry_after_ms,
 )
+from minimax_magic.wire.http import bearer_headers, mask, remaining_quota
 
 MODEST = settings(max_examples=150, deadline=None, derandomize=True)
 NOW = datetime(2026, 5, 15, 12, 0, tzinfo=UTC).timestamp()
@@ -165,6 +162,20 @@ def test_a_key_in_the_address_is_not_shown() -> None:
         with pytest.raises(ConfigError) as refused:
             resolve_endpoint(base_url)
         assert KEY not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("bare", "root"),
+    [
+        ("localhost:8000", "http://localhost:8000"),
+        ("127.0.0.1:8000/v1", "http://127.0.0.1:8000"),
+        ("[::1]:8000", "http://[::1]:8000"),
+        ("api.minimax.io", "https://api.minimax.io"),
+    ],
+)
+def test_a_host_without_scheme_is_https_but_on_this_machine(bare: str, root: str) -> None:
+    """A server on this machine rarely has a certificate; every other host gets https."""
+    assert resolve_endpoint(bare).root == root
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "sim.localhost"])
