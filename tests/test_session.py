@@ -314,7 +314,8 @@ def test_new_begins_anew(server: Simulator) -> None:
 
 
 @pytest.mark.parametrize(
-    "failure", [Fail(code=1026), Drop(after_chunks=0), Drop(after_chunks=6, of=Reply("a b c " * 50))]
+    "failure",
+    [Fail(code=1026), Drop(after_chunks=0), Drop(after_chunks=6, of=Reply("a b c " * 50))],
 )
 def test_a_failed_turn_leaves_no_trace(server: Simulator, failure: Any) -> None:
     """A turn that failed, before or within its answer, is not in the chat: neither the question nor

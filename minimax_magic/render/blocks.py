@@ -174,9 +174,7 @@ class BlockScanner:
     def _open(self, line: str, mark: str, column: int, after_blank: bool) -> Kind:
         """`column` is where the mark stands; it may follow the marker of a list item."""
         if self._close_items(column) and column:
-            self._lost = (
-                True  # mistune, which exports notebooks, still takes it for a part of the item
-            )
+            self._lost = True  # for mistune, which exports notebooks, it is a part of the item
         base = self._columns[-1] if self._columns else 0
         if not column:
             self._sure = True

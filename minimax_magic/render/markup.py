@@ -31,7 +31,8 @@ INSTRUCTIONS: dict[Format, str] = {
 }
 
 # Names that MathJax passes by: a price and a thought may hold dollar signs.
-_QUIET = 'class="minimax-summary mathjax_ignore tex2jax_ignore" style="opacity:.7;font-size:.85em;line-height:1.6"'
+_CLASSES = "minimax-summary mathjax_ignore tex2jax_ignore"
+_QUIET = "opacity:.7;font-size:.85em;line-height:1.6"
 _QUOTED = "border-left:2px solid;padding-left:.8em;overflow-wrap:anywhere"
 _BADGE = "border:1px solid;border-radius:.6em;padding:0 .45em;margin-right:.5em"
 _THOUGHTS = "height:4.8em;overflow:hidden;display:flex;flex-direction:column-reverse"
@@ -190,7 +191,7 @@ def summary(transcript: Transcript, now: float) -> Bundle:
 
 
 def _quiet(rows: list[str]) -> str:
-    return f"<div {_QUIET}>{''.join(rows)}</div>"
+    return f'<div class="{_CLASSES}" style="{_QUIET}">{"".join(rows)}</div>'
 
 
 def _notices(transcript: Transcript) -> list[str]:

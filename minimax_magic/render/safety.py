@@ -60,10 +60,10 @@ def escape_html(markdown: str) -> str:
                 end += 1
             out.append(_prose("\n".join(lines[at:end])))
         elif kinds[at] == "open":
-            while (
-                end < len(lines) and kinds[end - 1] != "close" and kinds[end] in ("code", "close")
-            ):
+            while end < len(lines) and kinds[end] in ("code", "close"):
                 end += 1
+                if kinds[end - 1] == "close":
+                    break
             out += _fence(lines[at:end], closed=kinds[end - 1] == "close")
         else:
             out.append(lines[at].rstrip() if kinds[at] == "blank" else lines[at])
@@ -102,9 +102,8 @@ def _fence(lines: list[str], *, closed: bool) -> list[str]:
 def _prose(text: str) -> str:
     text = _defuse_definitions(text)
     if _FENCE_LIKE.search(text) and _MATH_TOKEN.search(text):
-        text = text.replace(
-            '"', "&quot;"
-        )  # it may be a fence after all, whose language is an attribute
+        # it may be a fence after all, whose language is an attribute
+        text = text.replace('"', "&quot;")
     pieces: list[str] = []
     at = 0
     for start, end in _sure_code_spans(text):

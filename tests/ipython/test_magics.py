@@ -138,7 +138,7 @@ def test_any_script_goes_through(shell: Any, sim: Simulator) -> None:
         "what is an ant?",
         "what is f(x)?",
         "really??",
-        "what's \"this\"?",
+        'what\'s "this"?',
         "wh*t?",
         "warum größer?",
         "(why?",
@@ -148,7 +148,11 @@ def test_any_script_goes_through(shell: Any, sim: Simulator) -> None:
 def test_a_question(shell: Any, sim: Simulator, prompt: str) -> None:
     """A line prompt may end in a question mark, which IPython would take for its help."""
     sent = prompt.removeprefix("--model M3 ")
-    for code in (f"%minimax {prompt}", f"x = %minimax {prompt}  ", f"if 1:\n    %minimax {prompt}\n"):
+    for code in (
+        f"%minimax {prompt}",
+        f"x = %minimax {prompt}  ",
+        f"if 1:\n    %minimax {prompt}\n",
+    ):
         assert shell.run(code).error is None
     assert prompts(sim) == [sent] * 3
 
@@ -278,9 +282,7 @@ def test_no_key(shell: Any, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> 
         ("providers:\n  minimax:\n    timeouts: {idle_timeout_s: soon}\n", "llm.yaml line 3"),
     ],
 )
-def test_wrong_files(
-    shell: Any, sim: Simulator, configured: Path, text: str, message: str
-) -> None:
+def test_wrong_files(shell: Any, sim: Simulator, configured: Path, text: str, message: str) -> None:
     """A configuration that cannot be used is told in one line with its place."""
     (configured / "config" / "llm.yaml").write_text(text)
     ran = shell.run("%%minimax --chat c\nhi")
@@ -414,9 +416,7 @@ def test_retries_are_told(shell: Any, sim: Simulator, configured: Path) -> None:
 # --------------------------------------------------------------------------------- commands
 
 
-def test_the_simulator_command(
-    shell: Any, sim: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_simulator_command(shell: Any, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """`%minimax simulator` answers without any key, never sends a real one, and can be switched
     off; its chats do not go to the real server."""
     monkeypatch.setenv("MINIMAX_CODE_PLAN_KEY", KEY)
@@ -451,7 +451,14 @@ def test_the_bare_line_says_what_would_be_used(shell: Any, sim: Simulator) -> No
 
 @pytest.mark.parametrize(
     "code",
-    ["%minimax?", "%%minimax?", "%minimax --help", "%minimax -h", "%%minimax --help", "%%minimax -h\nhi"],
+    [
+        "%minimax?",
+        "%%minimax?",
+        "%minimax --help",
+        "%minimax -h",
+        "%%minimax --help",
+        "%%minimax -h\nhi",
+    ],
 )
 def test_help(shell: Any, sim: Simulator, code: str) -> None:
     """Every way to ask for help shows every option, and sends nothing."""
@@ -629,7 +636,9 @@ def test_a_shell_without_a_completer(bare_shell: Any, configured: Path) -> None:
 # ----------------------------------------------------------------------------------- secrets
 
 
-@pytest.mark.parametrize("failure", ["[[error 1004]]", "[[error 401]]", "[[drop]]", "{{1/0}}", "down"])
+@pytest.mark.parametrize(
+    "failure", ["[[error 1004]]", "[[error 401]]", "[[drop]]", "{{1/0}}", "down"]
+)
 def test_a_key_is_never_shown(
     shell: Any,
     sim: Simulator,

@@ -39,9 +39,7 @@ def sim(simulator: Simulator) -> Simulator:
 
 
 @pytest.fixture(scope="session")
-def environment(
-    simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
+def environment(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The variables of a kernel: this checkout, the simulator, folders of its own."""
     folder = tmp_path_factory.mktemp("settings")
     for name in ("config", "secrets", "data"):

@@ -132,10 +132,11 @@ class Kernel:
                 result.outputs.clear()
             elif kind == "status" and content["execution_state"] == "idle":
                 result.seconds = time.monotonic() - begin
-                result.reply = self._reply(msg_id)
+                result.reply = self.reply(msg_id)
                 return result
 
-    def _reply(self, msg_id: str) -> dict[str, Any]:
+    def reply(self, msg_id: str) -> dict[str, Any]:
+        """The content of the shell's reply to a request."""
         while True:
             reply = self.kc.get_shell_msg(timeout=10)
             if reply["parent_header"].get("msg_id") == msg_id:
