@@ -157,7 +157,7 @@ def test_an_unknown_agent(server: Simulator) -> None:
     """An agent that is not there is an error that names those that are; nothing is sent."""
     (Path("config") / "agents.d").mkdir()
     write(AGENTS, "agents.d/a.yaml")
-    with pytest.raises(ConfigError, match="no agent 'anna'.*ana"):
+    with pytest.raises(ConfigError, match=r"no agent 'anna'.*ana"):
         ask(Session(), agent="anna")
     assert server.requests == []
 

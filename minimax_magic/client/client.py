@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self, Unpack
@@ -135,11 +136,17 @@ class Client:
                 `cancelled`.
         """
         request = make_request(prompt, options, default_model=self.model)
-        builder = ReplyBuilder(request.model)
-        async with aclosing(self._events(request, builder, stream=False)) as events:
-            async for _ in events:
-                pass
-        return _build(builder, request)
+        encoded = self._codec.encode(request, stream=False)
+        tries = self._tries()
+        while True:
+            try:
+                return await self._whole(request, encoded)
+            except StreamInterrupted:
+                raise  # it was worked on: no second time
+            except MinimaxError as error:
+                retry = await self._again(error, tries)
+            if retry is not None:
+                await self._clock.sleep(retry.wait_s)
 
     def stream(
         self, prompt: Prompt, *, whole: bool = False, **options: Unpack[ChatOptions]
@@ -178,8 +185,8 @@ class Client:
     ) -> AsyncGenerator[StreamEvent, None]:
         """One request with its retries. Nothing is retried once part of an answer is out."""
         encoded = self._codec.encode(request, stream=stream)
-        attempts = Attempts(self._retry, self._max_retry_wait_s, self._uniform)
-        refreshed = begun = False
+        tries = self._tries()
+        begun = False
         while True:
             try:
                 async with aclosing(self._attempt(request, encoded, stream=stream)) as batches:
@@ -194,17 +201,62 @@ class Client:
                     raise _interrupted(error, _build(builder, request)) from error.__cause__
                 if begun:
                     raise _interrupted(error, _build(builder, request)) from error
-                if isinstance(error, CredentialInvalid) and not refreshed:
-                    refreshed = True
-                    if await self._auth.force_refresh():
-                        continue
-                wait_s = attempts.after(error)
-                if wait_s is None:
-                    self._add_retry_facts(error, attempts)
-                    raise
-                retry = RetryScheduled(error.message, wait_s, attempts.number)
-            yield retry
-            await self._clock.sleep(retry.wait_s)
+                retry = await self._again(error, tries)
+            if retry is not None:
+                yield retry
+                await self._clock.sleep(retry.wait_s)
+
+    async def _again(self, error: MinimaxError, tries: _Tries) -> RetryScheduled | None:
+        """What to do about a failure before any answer: a retry, None to try again at once.
+
+        Raises:
+            MinimaxError: The failure itself, if it is not to be tried again.
+        """
+        if isinstance(error, CredentialInvalid) and not tries.refreshed:
+            tries.refreshed = True
+            if await self._auth.force_refresh():
+                return None
+        wait_s = tries.attempts.after(error)
+        if wait_s is None:
+            self._add_retry_facts(error, tries.attempts)
+            raise error
+        return RetryScheduled(error.message, wait_s, tries.attempts.number)
+
+    def _tries(self) -> _Tries:
+        return _Tries(Attempts(self._retry, self._max_retry_wait_s, self._uniform))
+
+    async def _whole(self, request: ChatRequest, encoded: Encoded) -> ChatReply:
+        """One attempt at an answer in one piece: as `_attempt`, without what streaming needs."""
+        response, info = await self._send(encoded.body, stream=False)
+        content_type = response.headers.get("content-type", "").lower()
+        decoder = self._codec.decoder(info)
+        events: list[StreamEvent] = []
+        broken: APIConnectionError | None = None
+        try:
+            if "event-stream" in content_type:  # a server that only streams
+                async with aclosing(_read_stream(response, decoder)) as batches:
+                    async for batch in batches:
+                        events += batch
+            else:
+                events = _decode_whole(await response.read(), content_type, decoder, info)
+        except APIConnectionError as error:
+            broken = error
+        finally:
+            response.close()
+        if any(request.stop):
+            events = _cut(events, StopCutter(request.stop))
+        failed = _pop_failure(events)
+        builder = ReplyBuilder(request.model)
+        for event in [*events[:1], *map(Notice, encoded.notices), *events[1:]]:
+            builder.apply(event)
+        reply = _build(builder, request)
+        if failed is not None:
+            if all(isinstance(event, _PRELUDE) for event in events):
+                raise failed
+            raise _interrupted(failed, reply) from failed
+        if reply.finish_reason is None:
+            raise _interrupted(_AnswerLost(broken, info), reply) from broken
+        return reply
 
     async def _attempt(
         self, request: ChatRequest, encoded: Encoded, *, stream: bool
@@ -224,10 +276,7 @@ class Client:
         begun = False
         try:
             async for batch in batches:
-                last = batch[-1] if batch else None
-                failed = last if isinstance(last, StreamFailed) else None
-                if failed is not None:
-                    batch.pop()
+                failed = _pop_failure(batch)
                 if not begun:
                     begun = not all(isinstance(event, _PRELUDE) for event in batch)
                     held += batch
@@ -235,7 +284,7 @@ class Client:
                 if batch:
                     yield batch
                 if failed is not None:
-                    raise failed.error
+                    raise failed
             if decoder.finished or (cutter is not None and cutter.hit):
                 return
             broken = None
@@ -296,6 +345,14 @@ class Client:
             error.hint = f"The server asks to come back {_in(asked_ms, self._clock.time())}."
         elif attempts.number > 2:
             error.message = f"{error.message} (tried {attempts.number - 1} times)"
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What was tried so far for one request."""
+
+    attempts: Attempts
+    refreshed: bool = False
 
 
 class ChatStream:
@@ -364,6 +421,15 @@ async def _read_answer(
     if "event-stream" not in content_type and (content_type or not stream):
         yield _decode_whole(await response.read(), content_type, decoder, info)
         return
+    async with aclosing(_read_stream(response, decoder)) as batches:
+        async for batch in batches:
+            yield batch
+
+
+async def _read_stream(
+    response: HttpResponse, decoder: Decoder
+) -> AsyncGenerator[list[StreamEvent], None]:
+    """The events of each network read of an event stream."""
     parser = SSEParser()
     async with aclosing(response.chunks()) as chunks:
         try:
@@ -386,6 +452,14 @@ async def _read_answer(
     for data in parser.close():
         events += decoder.feed(data)
     yield events + decoder.close()
+
+
+def _pop_failure(batch: list[StreamEvent]) -> MinimaxError | None:
+    """Takes the failure off the end of a batch, if it ends in one."""
+    if batch and isinstance(last := batch[-1], StreamFailed):
+        batch.pop()
+        return last.error
+    return None
 
 
 def _decode_whole(

@@ -252,6 +252,10 @@ def sent_arguments(call: ToolCall) -> dict[str, Any]:
     return call.arguments
 
 
+# kept: json.dumps makes one for each call that asks for anything special
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def dump(body: dict[str, Any]) -> bytes:
     """The JSON body; half a surrogate pair, which no server can read, becomes U+FFFD.
 
@@ -259,7 +263,7 @@ def dump(body: dict[str, Any]) -> bytes:
         ConfigError: A tool's schema or a call's arguments hold what JSON cannot, such as NaN.
     """
     try:
-        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _ENCODER.encode(body)
     except (ValueError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"The request cannot be written as JSON: {error}.",

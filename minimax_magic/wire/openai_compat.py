@@ -18,6 +18,7 @@ from minimax_magic.events import (
     Started,
     StreamEvent,
     StreamFailed,
+    TextDelta,
     ThinkingDelta,
     ThinkingDone,
     ToolCallDelta,
@@ -37,7 +38,7 @@ from minimax_magic.messages import (
     ToolResult,
 )
 from minimax_magic.models import model_info
-from minimax_magic.text import SurrogateJoiner, TextBuffer
+from minimax_magic.text import SurrogateJoiner, TextBuffer, whole
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.wire.codec import (
     MALFORMED,
@@ -278,7 +279,11 @@ class OpenAICompatDecoder:
             self._start(payload, events)
             if payload.get("choices") or not _is_sensitive(payload):
                 choice = payload["choices"][0]
-                self._read(choice["message"], events)
+                plain = _plain_answer(choice["message"])
+                if plain is None:
+                    self._read(choice["message"], events)
+                else:
+                    events += plain
                 self._finish_reason = _finish_reason(choice)
             self._read_rest(payload, events)
         except MALFORMED:
@@ -482,6 +487,34 @@ class OpenAICompatDecoder:
     def _context(self) -> ErrorContext:
         info = self._info
         return {"url": info.url, "request_id": info.request_id, "secrets": info.secrets}
+
+
+def _plain_answer(message: dict[str, Any]) -> list[StreamEvent] | None:
+    """The events of a whole answer with nothing odd about it; None: read it as a stream is read.
+
+    Most are like that, and the care that a stream needs costs more than all the rest of a request.
+    """
+    content = message.get("content")
+    details = message.get("reasoning_details") or []
+    thought = message.get("reasoning_content")
+    if type(content) is not str or not content.strip() or message.get("tool_calls"):
+        return None
+    if message.get("reasoning") or len(details) > 1 or "think>" in content:
+        return None
+    if details and type(details[0].get("text")) is not str:
+        return None
+    entries = tuple({**entry, "text": whole(entry["text"])} for entry in details)
+    if not thought and entries:
+        thought = entries[0]["text"]
+    if not thought:
+        return None if details else [TextDelta(whole(content))]
+    if type(thought) is not str or "think>" in thought:
+        return None
+    return [
+        ThinkingDelta(whole(thought)),
+        ThinkingDone(details=entries or None),
+        TextDelta(whole(content.lstrip())),
+    ]
 
 
 def _finish_reason(choice: dict[str, Any]) -> FinishReason:

@@ -66,7 +66,7 @@ def test_the_answer_grows_while_it_streams(kernel: Kernel, sim: Simulator) -> No
         for at, data in result.updates
         if "text/markdown" in data
     ]
-    growing = [size for _, size in sizes if 0 < size]
+    growing = [size for _, size in sizes if size > 0]
     assert len(set(growing)) >= 4
     assert growing == sorted(growing)
     first = next(at for at, size in sizes if size)
