@@ -566,12 +566,15 @@ def test_an_interrupted_stream_tells_its_part(server: Simulator) -> None:
     """Through the facade too, a broken answer is an error that holds the part."""
     server.script(Drop(after_chunks=8, of=Reply(text="one two three " * 20, thinking="")))
 
+    async def read(client: MiniMax) -> None:
+        async with client.stream("hi") as stream:
+            async for _ in stream:
+                pass
+
     async def chat() -> str:
         async with MiniMax() as client:
             with pytest.raises(StreamInterrupted) as caught:
-                async with client.stream("hi") as stream:
-                    async for _ in stream:
-                        pass
+                await read(client)
         return caught.value.partial.text
 
     assert asyncio.run(chat()).startswith("one two")

@@ -26,6 +26,8 @@ from minimax_magic.render.transcript import Phase, Transcript
 _SPLIT_BYTES = 3000
 # While nothing arrives the status still counts seconds.
 _IDLE_DRAW_S = 0.5
+# A draw that comes sooner than it is due is left out, but for rounding.
+_EARLY_S = 0.01
 
 
 class Output(Protocol):
@@ -81,7 +83,9 @@ class LiveOutput:
         self._pacer = Pacer()
         self._head_chars = 0
         self._head_bytes = 0
+        self._tail = ""  # what was drawn of the unfinished part
         self._fresh = True  # something changed since the last draw
+        self._drawn_at = now()
         self._first_text = False
 
     def feed(self, events: Iterable[StreamEvent]) -> None:
@@ -93,41 +97,49 @@ class LiveOutput:
         if not self._first_text and len(self._transcript.text):
             self._first_text = True
             self._pacer.begin(now)
-            self.draw()  # the first word waits for nothing
+            self._draw(now)  # the first word waits for nothing
 
     def due_in(self) -> float:
-        due = self._pacer.due_in(self._now())
-        return due if self._fresh else max(due, _IDLE_DRAW_S)
+        now = self._now()
+        due = self._pacer.due_in(now)
+        return due if self._fresh else max(due, self._drawn_at + _IDLE_DRAW_S - now)
 
     def draw(self) -> None:
         now = self._now()
-        self._fresh = False
+        if self._pacer.due_in(now) <= _EARLY_S:
+            self._draw(now)
+
+    def _draw(self, now: float) -> None:
         below = markup.below(self._transcript, now)
         if not self._first_text:
-            self._pacer.sent_tail(now, self._show(0, markup.live("", below)))
-            return
-        text = str(self._transcript.text)
+            sent, size = self._show(0, markup.live("", below)), 0
+        else:
+            text = str(self._transcript.text)
+            size = len(text.encode())
+            if self._fresh:
+                self._draw_text(text, size, size_below=len(below), now=now)
+            if self._head_chars:
+                sent = self._show(1, markup.live(self._tail, below))
+            else:
+                sent = self._show(0, markup.live(self._tail, "", self._form))
+                sent += self._show(1, markup.live("", below))
+        self._fresh, self._drawn_at = False, now
+        self._pacer.sent_tail(now, sent, size)
+
+    def _draw_text(self, text: str, size: int, *, size_below: int, now: float) -> None:
+        """Decides what head and tail are now."""
         if len(text) < self._head_chars or not text:
             # what was text turned out to be thinking
             self._scanner, self._head_chars, self._head_bytes = BlockScanner(), 0, 0
-        size = len(text.encode())
-        if self._form in ("markdown", "code"):
+        plain = self._form in ("text", "json")
+        if not plain:
             self._draw_head(text, size, now)
         rest = text[self._head_chars :]
-        room = self._pacer.tail_room(now, size) - len(below)
-        if self._head_chars:
-            tail = markup.visible(rest, fence=self._scanner.fence, room=room)
-            sent = self._show(1, markup.live(tail, below))
+        room = self._pacer.tail_room(now, size) - size_below
+        if plain:
+            self._tail = markup.visible_plain(rest, room=room)
         else:
-            tail = (
-                markup.visible(rest, fence=self._scanner.fence, room=room)
-                if self._form in ("markdown", "code")
-                else markup.visible_plain(rest, room=room)
-            )
-            sent = self._show(0, markup.live(tail, "", self._form))
-            if status := self._show(1, markup.live("", below)):
-                sent += status + MESSAGE_BYTES
-        self._pacer.sent_tail(now, sent, size)
+            self._tail = markup.visible(rest, fence=self._scanner.fence, room=room)
 
     def _draw_head(self, text: str, size: int, now: float) -> None:
         cut = self._scanner.advance(text)
@@ -155,7 +167,7 @@ class LiveOutput:
             self._show(0, summary)
 
     def _show(self, place: int, bundle: Bundle) -> int:
-        """Shows it, unless it is there already, and returns its bytes."""
+        """Shows it, unless it is there already, and returns the bytes of the message."""
         if place == len(self._displays):
             handle = self._new_display()
             handle.display(bundle, raw=True)
@@ -166,7 +178,7 @@ class LiveOutput:
         else:
             self._displays[place].update(bundle, raw=True)
             self._shown[place] = bundle
-        return len(json.dumps(bundle, ensure_ascii=False).encode())
+        return MESSAGE_BYTES + len(json.dumps(bundle, ensure_ascii=False).encode())
 
 
 class TerminalOutput:

@@ -22,15 +22,16 @@ _HEAD_S = 1.0
 SECOND_BYTES = 140_000
 # Text faster than this is not being read.
 _READABLE_BYTES_S = 1500.0
-# Bytes sent for each byte of text until the answer is whole, which is sent once more, 1.1 times its size
-# if it is long. The head gets its share where its text is worth a redraw, the tail the rest.
-_START_BYTES = 4000
-_FACTOR, _HEAD_SHARE = 4.5, 2.3
-_LEAST_TAIL = 400
+# Bytes sent for each byte of text until the answer is whole, which is then sent once more: 1.1 times its
+# size if it is long. The tail gets a part of them, and no more than can be seen; the head the rest.
+_START_BYTES = 2500
+_FACTOR, _TAIL_FACTOR = 4.6, 2.0
+_LEAST_TAIL, _MOST_TAIL = 400, 2500
 
 
 class Pacer:
-    """Decides for one answer. All sizes are bytes, all times seconds of one clock."""
+    """Decides for one answer. All sizes are bytes, of messages with their `MESSAGE_BYTES`; all times are
+    seconds of one clock."""
 
     def __init__(self) -> None:
         self._recent: deque[tuple[float, int]] = deque()  # messages of the last second
@@ -74,27 +75,27 @@ class Pacer:
         size = cut + MESSAGE_BYTES
         if self._second(now) + size > SECOND_BYTES - 20_000:
             return False
-        return (
-            not self.hurried(now, text) or self._heads + size <= _START_BYTES + _HEAD_SHARE * text
-        )
+        if not self.hurried(now, text):
+            return True
+        return self._heads + self._tails + size <= _START_BYTES + _FACTOR * text
 
     def tail_room(self, now: float, text: int) -> int:
         """Most bytes of unfinished text to show now."""
         room = SECOND_BYTES - self._second(now)
         if self.hurried(now, text):
-            share = _FACTOR - _HEAD_SHARE
-            room = min(room, int(_START_BYTES + share * text - self._tails))
+            room = min(room, int(_START_BYTES + _TAIL_FACTOR * text - self._tails), _MOST_TAIL)
         return max(_LEAST_TAIL, room - MESSAGE_BYTES)
 
     def sent_head(self, now: float, size: int) -> None:
         self._head_at = now
-        self._heads += self._count(now, size)
+        self._heads += size
+        self._count(now, size)
 
     def sent_tail(self, now: float, size: int, text: int = 0) -> None:
         """A draw is complete. `text` as in `hurried`."""
-        sent = self._count(now, size)
         if text:
-            self._tails += sent
+            self._tails += size
+        self._count(now, size)
         self._drawn = now
         # a tail that long, an unfinished listing, would not fit into its second more often
         slow = size > 18_000 or self.hurried(now, text)
@@ -111,8 +112,7 @@ class Pacer:
             self._recent_bytes -= self._recent.popleft()[1]
         return self._recent_bytes
 
-    def _count(self, now: float, size: int) -> int:
-        sent = size + MESSAGE_BYTES
-        self._recent.append((now, sent))
-        self._recent_bytes += sent
-        return sent
+    def _count(self, now: float, size: int) -> None:
+        if size:
+            self._recent.append((now, size))
+            self._recent_bytes += size

@@ -19,7 +19,7 @@ ENDLESS = "%%minimax\nA long one, please. [[long 60000]] [[slow 30]]"
 WRONG = "%%minimax\n[[error 401]]"
 HOSTILE = (
     "%%minimax --raw\n"
-    "[[echo]] Look: <img src=x onerror=\"window.hacked = 1\"><script>window.hacked = 2</script> "
+    '[[echo]] Look: <img src=x onerror="window.hacked = 1"><script>window.hacked = 2</script> '
     "`<b>code</b>` and <iframe src='https://example.invalid/leak'></iframe> done."
 )
 

@@ -115,11 +115,10 @@ def test_a_burst_leaves_others_their_turn(background: BackgroundLoop) -> None:
     """A reader that always finds news still lets the other tasks of its loop run."""
     run = Run(background, three)
     run.start()
+    assert run._closed.wait(10)
+    assert run._news.is_set()
 
     async def read() -> bool:
-        while not run._closed.is_set():
-            await asyncio.sleep(0.001)
-        assert run._news.is_set()
         others = asyncio.Event()
         asyncio.get_running_loop().call_soon(others.set)
         await run.wait_async(60)

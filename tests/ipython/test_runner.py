@@ -40,7 +40,7 @@ class Turn:
             self.sent.set()
             if isinstance(self.then, BaseException):
                 raise self.then
-            while self.then == "go on":
+            while self.then == "go on":  # noqa: ASYNC110 - it is changed by another thread
                 await asyncio.sleep(0.01)
             self._builder.apply(Finished("stop"))
             yield Finished("stop")
@@ -354,9 +354,10 @@ def test_cancelled_while_awaited(background: BackgroundLoop) -> None:
     turn, output = Turn("some", then="go on"), Output()
 
     async def main() -> Any:
+        drawn = asyncio.Event()
+        output.trouble["draw"] = drawn.set
         run = asyncio.ensure_future(outcome(CellRun(background, turn, output)))
-        while not output.fed:
-            await asyncio.sleep(0.001)
+        await drawn.wait()
         run.cancel()
         return await run
 
@@ -372,9 +373,10 @@ def test_unloaded_while_awaited(background: BackgroundLoop) -> None:
     turn, output = Turn("some", then="go on"), Output()
 
     async def main() -> Any:
+        drawn = asyncio.Event()
+        output.trouble["draw"] = drawn.set
         run = asyncio.ensure_future(outcome(CellRun(background, turn, output)))
-        while not output.fed:
-            await asyncio.sleep(0.001)
+        await drawn.wait()
         background.stop()
         return await run
 
