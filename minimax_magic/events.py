@@ -171,7 +171,7 @@ class ChatReply:
 
     @property
     def text(self) -> str:
-        return self.message.text
+        return "".join([block.text for block in self.blocks if isinstance(block, TextBlock)])
 
     @property
     def thinking(self) -> str:

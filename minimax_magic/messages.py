@@ -104,7 +104,7 @@ Block: TypeAlias = Annotated[
 
 
 def _as_blocks(value: Any) -> Any:
-    return (TextBlock(text=value),) if isinstance(value, str) else value
+    return ({"type": "text", "text": value},) if isinstance(value, str) else value
 
 
 class Message(_Frozen):
@@ -135,9 +135,7 @@ class Tool(_Frozen):
 
 
 def _as_messages(value: Any) -> Any:
-    if isinstance(value, str):
-        return (Message(role="user", content=(TextBlock(text=value),)),)
-    return value
+    return ({"role": "user", "content": value},) if isinstance(value, str) else value
 
 
 def _as_strings(value: Any) -> Any:

@@ -284,6 +284,8 @@ def token_count(usage: dict[str, Any], *path: str) -> int:
     value: Any = usage
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
+    if value is None:
+        return 0
     if isinstance(value, str) and value.isdecimal() and len(value) < 16:
         return int(value)
     if isinstance(value, int | float) and 0 <= value < 10**15:  # which NaN is not
