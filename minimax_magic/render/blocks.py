@@ -31,6 +31,8 @@ _MATH_END = re.compile(r"\$\$|\\\]|\\end\{")
 _SURELY_PLAIN = re.compile(r"[^\W\d_]|#{1,6} ")
 # Displayed math with more blank lines than this is a stray `$$`.
 _MATH_BLANKS = 2
+# Quotes in quotes that are looked into.
+_MOST_QUOTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,13 @@ class BlockScanner:
         fence: The fence the text is in; None outside of one.
     """
 
-    def __init__(self, *, sure: bool = True, nested: bool = False) -> None:
+    def __init__(self, *, sure: bool = True, depth: int = 0) -> None:
         self.cut = 0
         self.fence: Fence | None = None
         self._position = 0  # start of the first line not read yet
         self._columns: list[int] = []  # where the contents of the open list items begin
         self._sure = sure  # whether that is all that is open
-        self._nested = nested  # in a quote
+        self._depth = depth  # of the quote it reads
         self._murky = False  # unsure, and perhaps inside a fence of a list
         self._lost = False  # nothing is surely code any more
         self._quote: BlockScanner | None = None
@@ -159,7 +161,7 @@ class BlockScanner:
         return "blank"
 
     def _tab(self, leading: str, body: str, after_blank: bool) -> Kind:
-        if self._columns or not self._sure or self._nested or " " in leading:
+        if self._columns or not self._sure or self._depth or " " in leading:
             self._murky = True  # renderers count the columns of a tab differently
             self._inside = self._inside or "list"
             return "text"
@@ -263,11 +265,11 @@ class BlockScanner:
         if self._close_items(indent) and not after_blank:
             self._sure = False
         base = self._columns[-1] if self._columns else 0
-        if indent - base > 3:
+        if indent - base > 3 or self._depth == _MOST_QUOTES:
             self._sure = False
             return "text"
         if self._quote is None or indent != self._quote_indent:
-            self._quote = BlockScanner(sure=self._sure and after_blank, nested=True)
+            self._quote = BlockScanner(sure=self._sure and after_blank, depth=self._depth + 1)
             self._quote._lost = self._lost or not after_blank
             self._quote_indent = indent
         if not self._columns:

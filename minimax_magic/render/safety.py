@@ -19,7 +19,7 @@ _NEWLINE = re.compile(r"\r\n?|\n")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _AUTOLINK = re.compile(r"<(?:https?://|mailto:)[^\s<>`\"'\\$]*>")
 # Where a link says where it goes: inline, or in a definition such as `[1]: https://...`.
-_TARGET = re.compile(r"\](?=[(:]\s*<?\s*([^\s)>]*))")
+_TARGET = re.compile(r"\](?=[(:]\s*<?\s*([^\s)>]{0,300}))")
 _SCHEME = re.compile(r"[^/?#]*?:")
 _HARMLESS = ("http:", "https:", "mailto:", "ftp:")
 _DEFINES = re.compile(r"^([\s>*+\-\d.)]*\[[^\n]*?\]):", re.MULTILINE)
@@ -30,13 +30,13 @@ _PLAIN_OPENING = re.compile(r"[^`~]*[`~]+[\w+#.\-/ ]*")
 # Where an address may stand. JupyterLab puts math back in as it was, so in an address it could end the
 # attribute of the link.
 _ADDRESS = re.compile(r"(?:://|www\.|mailto:|\]\(|\]:)\s*\S*", re.IGNORECASE)
-_TITLE = re.compile(r"\]\(\s*(?:<|[^\s)]*\s+[^\s)])")
+_TITLE = re.compile(r"\]\(\s*(?:<|[^\s)]{0,1000}\s+[^\s)]|[^\s)]{1000})")
 # What JupyterLab begins or ends math at, in code too.
 _MATH_TOKEN = re.compile(r"\$|\\begin\{|\\end\{|\\\\[()\[\]]", re.IGNORECASE)
 _RUN = re.compile(r"\\[\\`]|`+|" + _AUTOLINK.pattern)
-# The end of what stands before a code span: an address there could swallow its backtick, and some
-# renderers take tildes and backticks together.
-_SWALLOWS = re.compile(r"(?:[:@<]|www\.)\S*\Z|~\Z", re.IGNORECASE)
+_SPACE = re.compile(r"\s+")
+# In the word before a code span: an address could swallow its backtick.
+_ADDRESS_PART = re.compile(r"[:@<]|www\.", re.IGNORECASE)
 _FENCE_LIKE = re.compile(r"^[\s>*+\-\d.)\[\]xX]*(?:`{3}|~{3})", re.MULTILINE)
 _TABLE_RULE = re.compile(r"^[\s|:>-]*-[\s|:>-]*$", re.MULTILINE)
 
@@ -146,8 +146,9 @@ def _percent(token: re.Match[str]) -> str:
 
 def _harmless(target: str) -> bool:
     plain = re.sub(r"[\x00-\x20\\]", "", html.unescape(target)).lower()
-    scheme = _SCHEME.match(plain)
-    return scheme is None or scheme[0] in _HARMLESS
+    if scheme := _SCHEME.match(plain):
+        return scheme[0] in _HARMLESS
+    return len(target) < 300 or re.search("[/?#]", plain) is not None
 
 
 def _defuse_definitions(text: str) -> str:
@@ -167,47 +168,58 @@ def _sure_code_spans(text: str) -> list[tuple[int, int]]:
     """The code spans that hold something to escape and that every renderer takes for code.
 
     They lie on one line, each line before them pairs up all its backticks, and nothing begins before
-    them that could swallow one.
+    them that could swallow one: a link's target, an address, strikethrough (tildes and backticks side
+    by side are one for some). In a table a | would end them.
     """
     if "`" not in text:
         return []
     sure: list[tuple[int, int]] = []
     table = _TABLE_RULE.search(text) is not None
-    plain = ""  # what is outside of code spans, so far
     simple = True  # only single backticks so far, and no backslash before one
+    depth = 0  # open brackets
+    target = False  # whether a link's parenthesis is open
+    address = False  # whether the current word could be an address
     begin = 0
     for line in text.split("\n"):
-        outside = 0  # where in the line the text outside of code spans begins
         runs = [run for run in _RUN.finditer(line) if run[0][0] == "`"]
-        while runs:
-            opening = runs.pop(0)
+        at = outside = 0  # the next run, and where the text outside of code spans goes on
+        while at < len(runs):
+            opening = runs[at]
             mark = opening[0]
-            closing = next((run for run in runs if run[0] == mark), None)
-            if closing is None:
+            last = next((n for n in range(at + 1, len(runs)) if runs[n][0] == mark), None)
+            if last is None:
                 return sure
-            while runs.pop(0) is not closing:
-                pass
-            plain += line[outside : opening.start()]
+            at = last + 1
+            closing = runs[last]
+            before = line[outside : opening.start()]
             inside = line[opening.end() : closing.start()]
-            simple = simple and len(mark) == 1 and not plain.endswith("\\")
+            outside = closing.end()
+            depth += before.count("[") - before.count("]")
+            target = _target_open(before, target)
+            word = _SPACE.split(before)
+            address = (address and len(word) == 1) or _ADDRESS_PART.search(word[-1]) is not None
+            simple = simple and len(mark) == 1 and not before.endswith("\\")
             if (
-                "\\" in inside
-                or "~" in inside
+                (target or address or before.endswith("~") or "\\" in inside or "~" in inside)
                 or (table and "|" in inside)
                 or ("$" in inside and not simple)
-                or _SWALLOWS.search(plain)
-                or plain.rfind("](") > plain.rfind(")")
             ):
                 return sure
             if (
                 ("<" in inside or "](" in inside or "![" in inside)
                 and "$" not in inside
                 and (simple or not set(inside) & set("*_`"))
-                and (plain.count("[") <= plain.count("]") or not set(inside) & set("[]"))
+                and (depth <= 0 or not set(inside) & set("[]"))
             ):
                 sure.append((begin + opening.start(), begin + closing.end()))
-            plain += "`"
-            outside = closing.end()
-        plain += f"{line[outside:]}\n"
+        after = line[outside:]
+        depth += after.count("[") - after.count("]")
+        target = _target_open(after, target)
+        address = False
         begin += len(line) + 1
     return sure
+
+
+def _target_open(text: str, before: bool) -> bool:
+    opened, closed = text.rfind("]("), text.rfind(")")
+    return opened > closed if max(opened, closed) >= 0 else before

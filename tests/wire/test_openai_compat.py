@@ -20,6 +20,7 @@ from wire_streams import (
     decode_frames,
     decode_whole,
     fold,
+    merged,
     oa,
     sent,
     shown,
@@ -946,3 +947,27 @@ def test_what_json_cannot_hold_is_refused(value: Any) -> None:
     """A schema with NaN or a set is the caller's mistake, said before anything is sent."""
     with pytest.raises(ConfigError, match="cannot be written as JSON"):
         sent(OPENAI, tools=[Tool(name="f", parameters={"default": value})])
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    content=st.sampled_from(
+        ["Hi", "  \n\nHi there", "a < b", "`</think>` is a tag", "🎉", "\ud83c", " "]
+    ),
+    reasoning=st.sampled_from([None, "", "Hm.", "Hm.</think>", "🎉 hm"]),
+    detail=st.sampled_from([None, "", "Hm.", "Hm."]),
+    beside=st.sampled_from(["reasoning_content", "reasoning"]),
+)
+def test_the_short_way_through_a_whole_answer_changes_nothing(
+    content: str, reasoning: str | None, detail: str | None, beside: str
+) -> None:
+    """A plain whole answer, which is read without a stream's care, gives the events of a stream."""
+    message: dict[str, Any] = {"role": "assistant", "content": content, beside: reasoning}
+    if detail is not None:
+        message["reasoning_details"] = [{"type": "reasoning.text", "index": 0, "text": detail}]
+    head = {"id": "1", "model": "MiniMax-M2.5"}
+    whole = {**head, "choices": [{"finish_reason": "stop", "message": message}]}
+    frame = {**head, "choices": [{"finish_reason": "stop", "delta": message}]}
+    decoder = OPENAI.decoder(INFO)
+    streamed = decoder.feed(json.dumps(frame)) + decoder.feed("[DONE]")
+    assert merged(OPENAI.decoder(INFO).feed_whole(whole)) == merged(streamed)
