@@ -159,6 +159,7 @@ class LiveOutput:
         now = self._now()
         self._transcript.end(phase, reply, now)
         text = str(self._transcript.text)
+        self._transcript.notices += markup.unfit(text, self._form)
         summary = markup.summary(self._transcript, now)
         if text or len(self._displays) > 1:
             self._show(0, markup.answer(text, self._form))
@@ -226,6 +227,7 @@ class TerminalOutput:
     def finish(self, phase: Phase, reply: ChatReply) -> None:
         now = self._now()
         self._transcript.end(phase, reply, now)
+        self._transcript.notices += markup.unfit(str(self._transcript.text), self._form)
         summary = markup.summary(self._transcript, now)["text/plain"]
         if not self._column_0:
             self._out.write("\n")

@@ -145,6 +145,13 @@ def _plain(text: str) -> str:
     return f"{kept}\n\n[... {len(text) - len(kept):,} more characters in the Markdown form]"
 
 
+def unfit(text: str, form: Format) -> list[str]:
+    """A notice if the answer is not of the form that was asked for, and is shown as it is."""
+    if form == "json" and text and parse_json_answer(text) is None:
+        return ["the answer is not JSON; it is shown as it came"]
+    return []
+
+
 def parse_json_answer(text: str) -> Any | None:
     """The JSON object or array in an answer, fences around it left out; None if there is none."""
     fenced = _FENCE.search(text)

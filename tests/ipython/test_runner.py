@@ -40,7 +40,7 @@ class Turn:
             self.sent.set()
             if isinstance(self.then, BaseException):
                 raise self.then
-            while self.then == "go on":  # noqa: ASYNC110 - it is changed by another thread
+            while self.then == "go on":
                 await asyncio.sleep(0.01)
             self._builder.apply(Finished("stop"))
             yield Finished("stop")
