@@ -22,7 +22,7 @@ _AUTOLINK = re.compile(r"<(?:https?://|mailto:)[^\s<>`\"'\\$]*>")
 _TARGET = re.compile(r"\](?=[(:]\s*<?\s*([^\s)>]{0,300}))")
 _SCHEME = re.compile(r"[^/?#]*?:")
 _HARMLESS = ("http:", "https:", "mailto:", "ftp:")
-_DEFINES = re.compile(r"^([\s>*+\-\d.)]*\[[^\n]*?\]):", re.MULTILINE)
+_DEFINES = re.compile(r"^([ \t>*+\-\d.)]*\[[^\n]*?\]):", re.MULTILINE)
 _DEFINITION = re.compile(r"[\s>]*\[[^\[\]\\`]+\]: *[^\s<>\"'()`$\\]+(?: +\"[^\"\\`$]*\")? *$")
 _TITLE_BELOW = re.compile(r"[\s>]*[\"'(]")
 _MATH = re.compile(r"\$\$[^$]*\$\$|\$(?=\S)[^$]*?(?<=\S)\$(?!\d)")
@@ -37,7 +37,7 @@ _RUN = re.compile(r"\\[\\`]|`+|" + _AUTOLINK.pattern)
 _SPACE = re.compile(r"\s+")
 # In the word before a code span: an address could swallow its backtick.
 _ADDRESS_PART = re.compile(r"[:@<]|www\.", re.IGNORECASE)
-_FENCE_LIKE = re.compile(r"^[\s>*+\-\d.)\[\]xX]*(?:`{3}|~{3})", re.MULTILINE)
+_FENCE_LIKE = re.compile(r"^[ \t>*+\-\d.)\[\]xX]*(?:`{3}|~{3})", re.MULTILINE)
 _TABLE_RULE = re.compile(r"^[\s|:>-]*-[\s|:>-]*$", re.MULTILINE)
 
 

