@@ -225,6 +225,8 @@ def test_a_failed_cell(kernel: Kernel, sim: Simulator, cell: str, line: str) -> 
     result = kernel.run(cell)
     assert error_line(result).startswith(line)
     assert result.outputs[-1]["output_type"] == "error"
+    ename = "UsageError" if line.startswith("UsageError") else "CellError"
+    assert result.outputs[-1]["ename"] == ename
     assert kernel.run("%%minimax\nhi").reply["status"] == "ok"
 
 
@@ -351,10 +353,16 @@ def test_cells_within_cells(kernel: Kernel, sim: Simulator) -> None:
     assert kernel.value("[first, bool(a.text), bool(b.text), bool(c.text)]") == [True] * 4
 
 
-@pytest.mark.parametrize("runner", ["off", "sync"])
-def test_without_autoawait(kernel: Kernel, sim: Simulator, runner: str) -> None:
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "%autoawait off",
+        "get_ipython().loop_runner = lambda coroutine: coroutine.close()",
+    ],
+)
+def test_without_autoawait(kernel: Kernel, sim: Simulator, setting: str) -> None:
     """With autoawait off, or on for another runner than asyncio, cells answer all the same."""
-    kernel.run(f"%autoawait {runner}")
+    kernel.run(setting)
     result = kernel.run("%%minimax x\nhi")
     assert result.reply["status"] == "ok", result.outputs
     assert len(result.displays) == 2

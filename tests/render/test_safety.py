@@ -173,9 +173,8 @@ _ATOMS = [
 def test_known_tricks_do_not_work(attack: str) -> None:
     """What is code for one renderer and a tag for the next is harmless in all of them."""
     safe = escape_html(attack)
-    assert {name: live_tags(render(safe)) for name, render in RENDERERS.items()} == dict.fromkeys(
-        RENDERERS, []
-    )
+    found = {name: live_tags(render(safe)) for name, render in RENDERERS.items()}
+    assert not any(found.values()), found
 
 
 def test_the_tricks_are_tricks() -> None:
