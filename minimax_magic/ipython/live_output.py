@@ -77,6 +77,7 @@ class LiveOutput:
         self._form = form
         self._new_display = new_display
         self._now = now
+        self._name = f"minimax-{id(self):x}-"
         self._displays: list[Display] = []
         self._shown: list[Bundle] = []
         self._scanner = BlockScanner()
@@ -84,6 +85,8 @@ class LiveOutput:
         self._head_chars = 0
         self._head_bytes = 0
         self._tail = ""  # what was drawn of the unfinished part
+        self._marked = 0  # how much of the text is in the head or marked in the tail
+        self._heads = 0
         self._fresh = True  # something changed since the last draw
         self._drawn_at = now()
         self._first_text = False
@@ -130,7 +133,8 @@ class LiveOutput:
         """Decides what head and tail are now."""
         if len(text) < self._head_chars or not text:
             # what was text turned out to be thinking
-            self._scanner, self._head_chars, self._head_bytes = BlockScanner(), 0, 0
+            self._scanner = BlockScanner()
+            self._head_chars = self._head_bytes = self._marked = 0
         plain = self._form in ("text", "json")
         if not plain:
             self._draw_head(text, size, now)
@@ -139,17 +143,28 @@ class LiveOutput:
         if plain:
             self._tail = markup.visible_plain(rest, room=room)
         else:
-            self._tail = markup.visible(rest, fence=self._scanner.fence, room=room)
+            self._marked = max(self._scanner.cut, self._head_chars) if self._head_chars else 0
+            self._tail = markup.visible(
+                rest,
+                fence=self._scanner.fence,
+                room=room,
+                finished=max(0, self._marked - self._head_chars),
+                mark=f"{self._name}{self._heads}",
+            )
 
     def _draw_head(self, text: str, size: int, now: float) -> None:
         cut = self._scanner.advance(text)
         if size <= _SPLIT_BYTES and not self._head_chars:
             return
+        if self._marked > self._head_chars and not self._pacer.hurried(now, size):
+            cut = self._marked  # that much can go over from the tail unseen
         finished = text[:cut]
         cut_bytes = len(finished.encode())
         if self._pacer.head_is_worth_it(now, size, self._head_bytes, cut_bytes):
             self._head_chars, self._head_bytes = cut, cut_bytes
-            self._pacer.sent_head(now, self._show(0, markup.head(finished)))
+            head = markup.head(finished, f"{self._name}{self._heads}")
+            self._heads += 1
+            self._pacer.sent_head(now, self._show(0, head))
 
     def settle_in(self) -> float:
         """Seconds until the whole answer may go out."""

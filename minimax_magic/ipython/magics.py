@@ -18,7 +18,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from traitlets import Bool, Enum, Float, Int, Unicode
 
 from minimax_magic.errors import MinimaxError
-from minimax_magic.ipython import interrupts, questions
+from minimax_magic.ipython import questions
 from minimax_magic.ipython.arguments import (
     SUBCOMMANDS,
     Options,
@@ -152,6 +152,8 @@ class MiniMaxMagics(Magics):
 
     def _prepare(self, options: Options, prompt: str) -> CellRun:
         """Everything short of sending; whatever is wrong is said in one line."""
+        from minimax_magic.ipython import interrupts
+
         try:
             with interrupts.raised():
                 from minimax_magic.ipython.runner import CellRun
@@ -183,15 +185,17 @@ class MiniMaxMagics(Magics):
         from minimax_magic.session import Ask
 
         form = cast("Format", options.format or self.format)
+        # an agent that the cell names goes before what is set for the session
+        mine = self if options.agent is None else None
         return Ask(
             prompt=prompt,
-            model=options.model or self.model or None,
+            model=options.model or getattr(mine, "model", "") or None,
             agent=options.agent or self.agent or None,
             flavor=options.flavor or self.flavor or None,
-            system=options.system if options.system is not None else self.system or None,
-            temperature=_first(options.temperature, self.temperature),
-            top_p=_first(options.top_p, self.top_p),
-            max_tokens=_first(options.max_tokens, self.max_tokens),
+            system=_first(options.system, getattr(mine, "system", "") or None),
+            temperature=_first(options.temperature, getattr(mine, "temperature", None)),
+            top_p=_first(options.top_p, getattr(mine, "top_p", None)),
+            max_tokens=_first(options.max_tokens, getattr(mine, "max_tokens", None)),
             thinking=options.thinking or self.thinking or None,
             chat=options.chat or self.chat or None,
             new=options.new,

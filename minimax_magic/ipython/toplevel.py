@@ -9,7 +9,6 @@ else the ordinary magic runs.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import threading
 
@@ -68,6 +67,8 @@ class TopLevelAwait:
             return False
         if threading.current_thread() is not threading.main_thread():
             return False
+        import asyncio  # a kernel has it; where there is none, loading the extension need not wait
+
         try:
             asyncio.get_running_loop()
         except RuntimeError:

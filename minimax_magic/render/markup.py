@@ -12,6 +12,7 @@ import re
 from typing import Any, Literal
 
 from minimax_magic.render.blocks import Fence
+from minimax_magic.render.dollars import dollar_math, plain_money
 from minimax_magic.render.safety import escape_html
 from minimax_magic.render.transcript import Transcript
 
@@ -33,11 +34,11 @@ INSTRUCTIONS: dict[Format, str] = {
 # Names that MathJax passes by: a price and a thought may hold dollar signs.
 _CLASSES = "minimax-summary mathjax_ignore tex2jax_ignore"
 _QUIET = "opacity:.7;font-size:.85em;line-height:1.6"
-_QUOTED = "border-left:2px solid;padding-left:.8em;overflow-wrap:anywhere"
+_QUOTED = "border-left:2px solid rgba(128,128,128,.5);padding-left:.8em;overflow-wrap:anywhere"
 _BADGE = "border:1px solid;border-radius:.6em;padding:0 .45em;margin-right:.5em"
-_THOUGHTS = "height:4.8em;overflow:hidden;display:flex;flex-direction:column-reverse"
+_THOUGHTS = "max-height:3.2em;overflow:hidden;display:flex;flex-direction:column-reverse"
 _WINDOW = "height:16em;overflow:hidden;display:flex;flex-direction:column-reverse"
-# How much of a thought is sent while it goes on; three lines of it are seen.
+# How much of a thought is sent while it goes on; two lines of it are seen.
 _THOUGHT_CHARS = 700
 
 
@@ -55,12 +56,13 @@ def below(transcript: Transcript, now: float) -> str:
     """What stands below the answer while it grows: as high as it will be at the end."""
     rows = [f"<div>{html.escape(text)}</div>" for text in _notices(transcript)]
     if transcript.phase == "thinking":
+        rows.append(_folded("Thinking", ""))
         rows.append(
             f'<div style="{_QUOTED}"><div style="{_THOUGHTS}">'
             f"<div>{html.escape(_last_thoughts(transcript))}</div></div></div>"
         )
     elif len(transcript.thinking):
-        rows.append(_folded(transcript, ""))
+        rows.append(_folded(_thought(transcript), ""))
     rows.append(_status_row(transcript, now))
     return _quiet(rows)
 
@@ -72,16 +74,21 @@ def _last_thoughts(transcript: Transcript) -> str:
     return " ".join(thinking[start:].split())
 
 
-def visible(text: str, *, fence: Fence | None, room: int) -> str:
+def visible(text: str, *, fence: Fence | None, room: int, finished: int = 0, mark: str = "") -> str:
     """An unfinished stretch of markdown, fit and safe to be drawn by itself.
 
     Args:
         fence: The fence in which the text ends; None if it ends outside of one.
         room: Most bytes; of longer text the last lines are shown, under a note that says so.
+        finished: How much of it is finished blocks, the next to go into the head.
+        mark: The name by which the head will hide these.
     """
     close = f"\n{' ' * fence.column}{fence.mark}" if fence is not None else ""
     if len(text.encode()) <= room:
-        return escape_html(f"{text.rstrip()}{close}")
+        rest = drawable(f"{text[finished:].rstrip()}{close}")
+        if not finished or not mark:
+            return drawable(text[:finished]) + rest
+        return f'<div class="{mark}">\n\n{drawable(text[:finished]).rstrip()}\n\n</div>\n\n{rest}'
     shown, hidden = _last_lines(text, room)
     if fence is not None:
         start = text.rfind(fence.line)
@@ -91,7 +98,7 @@ def visible(text: str, *, fence: Fence | None, room: int) -> str:
     note = (
         f'<div style="opacity:.7;font-size:.85em">⋯ {hidden:,} characters above follow soon</div>'
     )
-    shown = escape_html(f"{shown.rstrip()}{close}")
+    shown = drawable(f"{shown.rstrip()}{close}")
     return f'{note}\n\n<div style="{_WINDOW}"><div>\n\n{shown}\n\n</div></div>'
 
 
@@ -112,9 +119,20 @@ def _last_lines(text: str, room: int) -> tuple[str, int]:
     return shown, len(text) - len(shown)
 
 
-def head(text: str) -> Bundle:
-    """The finished part of the answer."""
-    return {"text/markdown": escape_html(text)}
+def head(text: str, mark: str = "") -> Bundle:
+    """The finished part of the answer.
+
+    Args:
+        mark: Of the part of the tail that is in this head now. It is hidden by the very message that
+            brings the head, since the one that shortens the tail is drawn a moment later.
+    """
+    hide = f"\n\n<style>.{mark}{{display:none}}</style>" if mark else ""
+    return {"text/markdown": f"{drawable(text)}{hide}"}
+
+
+def drawable(text: str) -> str:
+    """A model's markdown, safe and with its dollar signs right."""
+    return plain_money(escape_html(dollar_math(text)))
 
 
 # ---------------------------------------------------------------------------------- at the end
@@ -134,7 +152,7 @@ def answer(text: str, form: Format) -> Bundle:
                 return {"application/json": value, "text/plain": _pretty(value)}
             return {"text/plain": text}
         case "markdown":
-            return {"text/markdown": escape_html(text), "text/plain": _plain(text)}
+            return {"text/markdown": drawable(text), "text/plain": _plain(text)}
 
 
 def _plain(text: str) -> str:
@@ -191,7 +209,7 @@ def summary(transcript: Transcript, now: float) -> Bundle:
     plain, rows = list(notices), [f"<div>{html.escape(text)}</div>" for text in notices]
     if thinking:
         plain.append(f"[{_thought(transcript)}]")
-        rows.append(_folded(transcript, thinking))
+        rows.append(_folded(_thought(transcript), thinking))
     plain.append(f"[{transcript.status(now)}]")
     rows.append(_status_row(transcript, now))
     return {"text/html": _quiet(rows), "text/plain": "\n".join(plain)}
@@ -209,12 +227,13 @@ def _thought(transcript: Transcript) -> str:
     return f"Thought for {transcript.thought_s:.1f} s"
 
 
-def _folded(transcript: Transcript, thinking: str) -> str:
-    label = f'<summary style="cursor:pointer">{_thought(transcript)}</summary>'
+def _folded(label: str, thinking: str) -> str:
+    summary = f'<summary style="cursor:pointer">{label}</summary>'
     if not thinking:
-        return f"<details>{label}</details>"
+        return f"<details>{summary}</details>"
     return (
-        f'<details>{label}<div style="{_QUOTED};white-space:pre-wrap;margin:.3em 0 .6em">'
+        f'<details>{summary}<div style="{_QUOTED};white-space:pre-wrap;margin:.3em 0 .6em;'
+        f'max-height:24em;overflow:auto">'
         f"{html.escape(thinking)}</div></details>"
     )
 

@@ -13,6 +13,7 @@ import html
 import re
 
 from minimax_magic.render.blocks import BlockScanner, Kind
+from minimax_magic.render.dollars import MATH
 
 _SUSPECT = re.compile(r"[<\"]|!\[|\]\(|\]:")
 _NEWLINE = re.compile(r"\r\n?|\n")
@@ -25,7 +26,6 @@ _HARMLESS = ("http:", "https:", "mailto:", "ftp:")
 _DEFINES = re.compile(r"^([ \t>*+\-\d.)]*\[[^\n]*?\]):", re.MULTILINE)
 _DEFINITION = re.compile(r"[\s>]*\[[^\[\]\\`]+\]: *[^\s<>\"'()`$\\]+(?: +\"[^\"\\`$]*\")? *$")
 _TITLE_BELOW = re.compile(r"[\s>]*[\"'(]")
-_MATH = re.compile(r"\$\$[^$]*\$\$|\$(?=\S)[^$]*?(?<=\S)\$(?!\d)")
 _PLAIN_OPENING = re.compile(r"[^`~]*[`~]+[\w+#.\-/ ]*")
 # Where an address may stand. JupyterLab puts math back in as it was, so in an address it could end the
 # attribute of the link.
@@ -122,7 +122,7 @@ def _defuse(text: str) -> str:
     text = text.replace("![", "&#33;[")
     pieces: list[str] = []
     at = 0
-    for math in _MATH.finditer(text):
+    for math in MATH.finditer(text):
         # in math an entity would be shown as it is, and a space means nothing
         pieces += [_escape_tags(text[at : math.start()]), _TAG.sub("< ", math[0])]
         at = math.end()

@@ -207,7 +207,9 @@ class Notebook:
         return json.loads(path.read_text())
 
 
-@pytest.fixture(scope="session")
+# for one module, not the session: while it lives there is a running event loop in this thread, and
+# every `asyncio.run` of another test would fail
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     if not Path(CHROMIUM).exists():
         pytest.skip("no Chromium: apt-get install chromium, or set MM_CHROMIUM to its path")

@@ -84,6 +84,25 @@ def test_the_options_reach_the_request(shell: Any, sim: Simulator) -> None:
     assert sim.requests[1].path.endswith("/anthropic/v1/messages")
 
 
+def test_an_agent_of_the_cell_goes_before_defaults_of_the_session(
+    shell: Any, sim: Simulator, configured: Path
+) -> None:
+    """`--agent` brings its own model and system prompt, whatever `%config` says."""
+    folder = configured / "config" / "agents.d"
+    folder.mkdir(parents=True)
+    (folder / "ana.yaml").write_text(
+        "agents:\n  - id: ana\n    model: {provider: minimax, model: MiniMax-M2.7}\n"
+        "    system_prompt: I am Ana.\n"
+    )
+    shell.run("%config MiniMaxMagics.model = 'MiniMax-M3'")
+    shell.run("%config MiniMaxMagics.system = 'default'")
+    assert shell.run("%%minimax --agent ana\nhi").error is None
+    body = sim.requests[0].body
+    assert (body["model"], body["messages"][0]["content"]) == ("MiniMax-M2.7", "I am Ana.")
+    assert shell.run("%%minimax\nhi").error is None
+    assert sim.requests[1].body["model"] == "MiniMax-M3"
+
+
 def test_an_unknown_model_is_sent(shell: Any, sim: Simulator) -> None:
     """A model id that we do not know goes out as it is, with its price unknown."""
     ran = shell.run("%%minimax x --model our-own/llm:7b\nhi")
