@@ -77,7 +77,7 @@ class LiveOutput:
         self._form = form
         self._new_display = new_display
         self._now = now
-        self._name = f"minimax-{id(self):x}-"
+        self._mark = f"mm{id(self):x}"
         self._displays: list[Display] = []
         self._shown: list[Bundle] = []
         self._scanner = BlockScanner()
@@ -85,8 +85,9 @@ class LiveOutput:
         self._head_chars = 0
         self._head_bytes = 0
         self._tail = ""  # what was drawn of the unfinished part
-        self._marked = 0  # how much of the text is in the head or marked in the tail
-        self._heads = 0
+        self._finished = 0  # how much of it is finished blocks
+        self._heads = 0  # drawn so far
+        self._first_head: Bundle | None = None
         self._fresh = True  # something changed since the last draw
         self._drawn_at = now()
         self._first_text = False
@@ -114,18 +115,22 @@ class LiveOutput:
 
     def _draw(self, now: float) -> None:
         below = markup.below(self._transcript, now)
+        size = 0
         if not self._first_text:
-            sent, size = self._show(0, markup.live("", below)), 0
+            sent = self._show(0, markup.live("", below))
         else:
             text = str(self._transcript.text)
             size = len(text.encode())
             if self._fresh:
                 self._draw_text(text, size, size_below=len(below), now=now)
-            if self._head_chars:
+            if self._heads:
                 sent = self._show(1, markup.live(self._tail, below))
             else:
                 sent = self._show(0, markup.live(self._tail, "", self._form))
                 sent += self._show(1, markup.live("", below))
+        if self._first_head is not None:  # the tail is there, and appears with its head
+            self._pacer.sent_head(now, self._show(0, self._first_head))
+            self._first_head = None
         self._fresh, self._drawn_at = False, now
         self._pacer.sent_tail(now, sent, size)
 
@@ -134,7 +139,7 @@ class LiveOutput:
         if len(text) < self._head_chars or not text:
             # what was text turned out to be thinking
             self._scanner = BlockScanner()
-            self._head_chars = self._head_bytes = self._marked = 0
+            self._head_chars = self._head_bytes = self._heads = self._finished = 0
         plain = self._form in ("text", "json")
         if not plain:
             self._draw_head(text, size, now)
@@ -142,29 +147,33 @@ class LiveOutput:
         room = self._pacer.tail_room(now, size) - size_below
         if plain:
             self._tail = markup.visible_plain(rest, room=room)
-        else:
-            self._marked = max(self._scanner.cut, self._head_chars) if self._head_chars else 0
-            self._tail = markup.visible(
-                rest,
-                fence=self._scanner.fence,
-                room=room,
-                finished=max(0, self._marked - self._head_chars),
-                mark=f"{self._name}{self._heads}",
-            )
+            return
+        self._finished = max(0, self._scanner.cut - self._head_chars)
+        self._tail = markup.visible(
+            rest,
+            fence=self._scanner.fence,
+            room=room,
+            finished=self._finished,
+            mark=self._mark if self._heads else "",
+            number=self._heads,
+        )
 
     def _draw_head(self, text: str, size: int, now: float) -> None:
         cut = self._scanner.advance(text)
-        if size <= _SPLIT_BYTES and not self._head_chars:
+        if size <= _SPLIT_BYTES and not self._heads:
             return
-        if self._marked > self._head_chars and not self._pacer.hurried(now, size):
-            cut = self._marked  # that much can go over from the tail unseen
+        if self._heads and self._finished and not self._pacer.hurried(now, size):
+            cut = self._head_chars + self._finished  # what goes over from the tail unseen
         finished = text[:cut]
         cut_bytes = len(finished.encode())
         if self._pacer.head_is_worth_it(now, size, self._head_bytes, cut_bytes):
             self._head_chars, self._head_bytes = cut, cut_bytes
-            head = markup.head(finished, f"{self._name}{self._heads}")
             self._heads += 1
-            self._pacer.sent_head(now, self._show(0, head))
+            head = markup.head(finished, self._mark, self._heads)
+            if self._heads == 1:
+                self._first_head = head
+            else:
+                self._pacer.sent_head(now, self._show(0, head))
 
     def settle_in(self) -> float:
         """Seconds until the whole answer may go out."""

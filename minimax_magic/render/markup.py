@@ -74,30 +74,45 @@ def _last_thoughts(transcript: Transcript) -> str:
     return " ".join(thinking[start:].split())
 
 
-def visible(text: str, *, fence: Fence | None, room: int, finished: int = 0, mark: str = "") -> str:
+def visible(
+    text: str, *, fence: Fence | None, room: int, finished: int = 0, mark: str = "", number: int = 0
+) -> str:
     """An unfinished stretch of markdown, fit and safe to be drawn by itself.
+
+    Two outputs cannot be changed at once, so a tail disappears by itself: as a whole where there is no
+    head any more, and its finished blocks when a later head brings them. Browsers that do not know
+    `:has` show them twice for a moment.
 
     Args:
         fence: The fence in which the text ends; None if it ends outside of one.
         room: Most bytes; of longer text the last lines are shown, under a note that says so.
         finished: How much of it is finished blocks, the next to go into the head.
-        mark: The name by which the head will hide these.
+        mark: Name of the answer, as in `head`; empty where there is no head.
+        number: Which head it continues.
     """
     close = f"\n{' ' * fence.column}{fence.mark}" if fence is not None else ""
+    done = ""
     if len(text.encode()) <= room:
-        rest = drawable(f"{text[finished:].rstrip()}{close}")
-        if not finished or not mark:
-            return drawable(text[:finished]) + rest
-        return f'<div class="{mark}">\n\n{drawable(text[:finished]).rstrip()}\n\n</div>\n\n{rest}'
-    shown, hidden = _last_lines(text, room)
-    if fence is not None:
-        start = text.rfind(fence.line)
-        if start < len(text) - len(shown):  # the fence opened above
-            shown = f"{fence.mark}{fence.line.split(fence.mark, 1)[1].strip()}\n{shown}"
-            close = f"\n{fence.mark}"
-    note = (
-        f'<div style="opacity:.7;font-size:.85em">⋯ {hidden:,} characters above follow soon</div>'
+        done, rest = drawable(text[:finished]), drawable(f"{text[finished:].rstrip()}{close}")
+    else:
+        rest = _last_lines_drawn(text, fence, close, room)
+    if not mark:
+        return f"{done}{rest}"
+    hide = (
+        f"<style>body:not(:has(.{mark}h{number})) .{mark}f,"
+        f"body:not(:has(.{mark}h)) .{mark}t{{display:none}}</style>"
     )
+    kept = f'<div class="{mark}f {mark}t">\n\n{done.rstrip()}\n\n</div>' if done else ""
+    return f'{hide}{kept}<div class="{mark}t">\n\n{rest}\n\n</div>'
+
+
+def _last_lines_drawn(text: str, fence: Fence | None, close: str, room: int) -> str:
+    shown, hidden = _last_lines(text, room)
+    if fence is not None and text.rfind(fence.line) < len(text) - len(shown):
+        # the fence opened above
+        shown = f"{fence.mark}{fence.line.split(fence.mark, 1)[1].strip()}\n{shown}"
+        close = f"\n{fence.mark}"
+    note = f'<div style="{_QUIET}">⋯ {hidden:,} characters above follow soon</div>'
     shown = drawable(f"{shown.rstrip()}{close}")
     return f'{note}\n\n<div style="{_WINDOW}"><div>\n\n{shown}\n\n</div></div>'
 
@@ -119,15 +134,9 @@ def _last_lines(text: str, room: int) -> tuple[str, int]:
     return shown, len(text) - len(shown)
 
 
-def head(text: str, mark: str = "") -> Bundle:
-    """The finished part of the answer.
-
-    Args:
-        mark: Of the part of the tail that is in this head now. It is hidden by the very message that
-            brings the head, since the one that shortens the tail is drawn a moment later.
-    """
-    hide = f"\n\n<style>.{mark}{{display:none}}</style>" if mark else ""
-    return {"text/markdown": f"{drawable(text)}{hide}"}
+def head(text: str, mark: str, number: int) -> Bundle:
+    """The finished part of the answer, marked as the one of that number for the tail to know."""
+    return {"text/markdown": f'{drawable(text)}\n\n<div class="{mark}h {mark}h{number}"></div>'}
 
 
 def drawable(text: str) -> str:

@@ -368,16 +368,22 @@ def test_it_stops_at_once_with_streams_open(http_client: Any) -> None:
         waiting.close()
 
 
+def simulators() -> list[threading.Thread]:
+    """The threads of running simulators, those of other tests included."""
+    return [t for t in threading.enumerate() if t.name == "minimax-simulator"]
+
+
 def test_it_serves_while_the_caller_is_blocked() -> None:
     """Started without a loop it has its own thread, so blocking calls from here are answered."""
+    before = set(simulators())
     sim = Simulator()
     assert not sim.running
     sim.start()
-    assert "minimax-simulator" in [thread.name for thread in threading.enumerate()]
+    assert set(simulators()) - before
     first = sim.url
     sim.stop()
     assert not sim.running
-    assert "minimax-simulator" not in [thread.name for thread in threading.enumerate()]
+    assert set(simulators()) == before
     sim.stop()
     with pytest.raises(RuntimeError, match="not running"):
         _ = sim.url
@@ -407,6 +413,7 @@ def test_it_serves_on_the_running_loop() -> None:
 
 def test_a_taken_port_is_an_oserror_and_leaves_nothing_behind() -> None:
     """The thread ends again, and the simulator can be started elsewhere."""
+    before = set(simulators())
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -414,7 +421,7 @@ def test_a_taken_port_is_an_oserror_and_leaves_nothing_behind() -> None:
         with pytest.raises(OSError, match="in use"):
             sim.start()
     assert not sim.running
-    assert "minimax-simulator" not in [thread.name for thread in threading.enumerate()]
+    assert set(simulators()) == before
     with sim:
         assert sim.running
 
