@@ -14,7 +14,9 @@ import pytest
 pytestmark = pytest.mark.browser
 
 LOAD = "%load_ext minimax_magic\n%minimax simulator"
-SLOW = "%%minimax answer\nWhat is streaming good for? [[slow 30]]"
+# slow enough for a busy machine to see the thinking, which is a tenth of it
+SLOW = "%%minimax answer\nWhat is streaming good for? [[slow 100]]"
+QUICK = "%%minimax answer\nWhat is streaming good for?"
 ENDLESS = "%%minimax\nA long one, please. [[long 60000]] [[slow 30]]"
 WRONG = "%%minimax\n[[error 401]]"
 HOSTILE = (
@@ -33,7 +35,7 @@ def test_the_answer_grows_in_the_cell(open_notebook: Callable[..., Any], kind: s
     notebook.run(1)
     states: list[str] = []
     thinking = False
-    end = time.monotonic() + 40
+    end = time.monotonic() + 120
     while "if it were real" not in (text := notebook.text(1)):
         assert time.monotonic() < end, text
         thinking = thinking or ("thinking" in text.lower() and "simulated answer" not in text)
@@ -112,7 +114,7 @@ def test_it_fits_dark_themes_and_narrow_windows(
 ) -> None:
     """Nothing of an answer sticks out of a narrow window, and dark themes get their screenshot."""
     settings = {"@jupyterlab/apputils-extension:themes": {"theme": theme}}
-    notebook = open_notebook("lab", [LOAD, SLOW.replace("30", "5")], settings, width)
+    notebook = open_notebook("lab", [LOAD, QUICK], settings, width)
     notebook.run(0)
     notebook.wait_text(0, "simulator off")
     notebook.run(1)
