@@ -7,10 +7,19 @@ proves the codecs. `choose` has the table of what a prompt can ask for.
         sim.script(Fail(code=1002, retry_after="1"), Reply(text="Hello"))
         ...  # sim.url, sim.key
         assert sim.requests[0].body["model"] == "MiniMax-M2.5"
+
+It has an account side too, with MiniMax's OAuth login and a consent page of its own:
+
+        sim.account.auto_approve_after_polls = 2
+        ...  # a client logs in at sim.url
+        sim.account.expire_access_tokens()
 """
 
 from __future__ import annotations
 
+from minimax_magic.simulator.account import Account
+from minimax_magic.simulator.account_checks import PORTAL_CLIENT_ID
+from minimax_magic.simulator.account_values import Tokens
 from minimax_magic.simulator.app import Served
 from minimax_magic.simulator.behaviours import (
     Behaviour,
@@ -29,6 +38,8 @@ from minimax_magic.simulator.server import DEFAULT_KEY, Simulator
 
 __all__ = [
     "DEFAULT_KEY",
+    "PORTAL_CLIENT_ID",
+    "Account",
     "Behaviour",
     "Drop",
     "Fail",
@@ -40,6 +51,7 @@ __all__ = [
     "Served",
     "Silence",
     "Simulator",
+    "Tokens",
     "ToolCall",
     "Usage",
 ]

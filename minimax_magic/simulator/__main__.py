@@ -26,6 +26,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--x-api-key", action="store_true", help="accept the key in X-Api-Key too (Anthropic wire)"
     )
+    parser.add_argument(
+        "--token-lifetime-s",
+        type=float,
+        default=900.0,
+        help="how long an access token lasts after a login (default: 900)",
+    )
     return parser
 
 
@@ -34,6 +40,8 @@ async def _serve(simulator: Simulator) -> None:
         print(
             f"MiniMax simulator on {sim.url}; point the magic at it with "
             f"MINIMAX_BASE_URL={sim.url} MINIMAX_CODE_PLAN_KEY={sim.key}",
+            f"or without a key: MINIMAX_BASE_URL={sim.url} and then %minimax login",
+            sep="\n",
             flush=True,
         )
         await asyncio.Event().wait()
@@ -49,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         delay_s=max(0.0, options.delay_ms) / 1000,
         accept_x_api_key=options.x_api_key,
     )
+    simulator.account.access_token_lifetime_s = options.token_lifetime_s
     try:
         asyncio.run(_serve(simulator))
     except KeyboardInterrupt:

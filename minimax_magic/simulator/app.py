@@ -19,6 +19,9 @@ from typing import Any
 from aiohttp import web
 
 from minimax_magic.simulator import wire_anthropic, wire_openai
+from minimax_magic.simulator.account import Account
+from minimax_magic.simulator.account_routes import answer_account, dated
+from minimax_magic.simulator.account_values import is_access_token
 from minimax_magic.simulator.answer import Answer, PromptCache, cut_to_limit, new_id, settle
 from minimax_magic.simulator.behaviours import (
     Behaviour,
@@ -32,8 +35,9 @@ from minimax_magic.simulator.behaviours import (
 )
 from minimax_magic.simulator.choose import choose, ordinary
 from minimax_magic.simulator.exchange import Exchange, Fault, Received
-from minimax_magic.simulator.failures import failure_body, nginx_page
-from minimax_magic.simulator.turn import MODEL_IDS, Turn, Wire, read_anthropic, read_openai
+from minimax_magic.simulator.failures import CODES, failure_body, nginx_page
+from minimax_magic.simulator.model_list import answer_models, is_models
+from minimax_magic.simulator.turn import Turn, Wire, read_anthropic, read_openai
 from minimax_magic.simulator.validation import check_anthropic, check_openai
 
 SERVER = "minimax-simulator"
@@ -43,7 +47,9 @@ CHAT: dict[str, Wire] = {
     "/v1/chat/completions": "openai",
     "/v1/text/chatcompletion_v2": "native",
 }
-MODELS_PATH = "/v1/models"
+REMAINS_PATH = "/v1/token_plan/remains"
+# a plan's key has a quota whoever it is; a key that pays as it goes has none
+PLAN_KEY, PAID_KEY = "sk-cp-", "sk-api-"
 # the real limit for a body
 MAX_BODY_BYTES = 64 * 1024 * 1024
 # a client under benchmark sends some thousands; the log must not grow in a long session
@@ -73,13 +79,14 @@ async def _mark(request: web.Request, response: web.StreamResponse) -> None:
 class Service:
     """All state of a simulator and its one aiohttp handler; bound to no port.
 
-    `requests`, `served` and `script` may be used from any thread.
+    `requests`, `served`, `script` and `account` may be used from any thread.
     """
 
     def __init__(self, key: str, delay_s: float, accept_x_api_key: bool) -> None:
         self.key = key
         self.delay_s = delay_s
         self.accept_x_api_key = accept_x_api_key
+        self.account = Account()
         self.script: deque[Behaviour] = deque()
         self.served = Served()
         self._log: deque[Received] = deque(maxlen=LOG_SIZE)
@@ -96,8 +103,9 @@ class Service:
             return list(self._log)
 
     def reset(self) -> None:
-        """Forget requests, totals, script and cache; the key and pace stay."""
+        """Forget requests, totals, script, cache and logins; the key, pace and knobs stay."""
         self.script.clear()
+        self.account.reset()
         with self._lock:
             self._log.clear()
             self.served = Served()
@@ -136,26 +144,44 @@ class Service:
             record.finished.set()
 
     async def _route(self, exchange: Exchange) -> web.StreamResponse:
+        if (response := await answer_account(self.account, exchange)) is not None:
+            return response
         request = exchange.request
         wire = CHAT.get(request.path) if request.method == "POST" else None
-        is_models = request.path == MODELS_PATH or request.path.startswith(MODELS_PATH + "/")
-        if wire is None and not (request.method == "GET" and is_models):
+        if request.method == "GET" and request.path == REMAINS_PATH:
+            return dated(self.account, self._remains(exchange))
+        if wire is None and not (request.method == "GET" and is_models(request.path)):
             return exchange.raw(nginx_page(404, "Not Found"))
         if refusal := self._refusal(request, wire):
             return exchange.fail(refusal)
         if wire is None:
-            return _models(exchange)
+            return answer_models(exchange)
         return await self._chat(exchange, wire)
 
     def _refusal(self, request: web.Request, wire: Wire | None) -> Fail | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = ""
+        token = token.strip()
+        if is_access_token(token):
+            return None if self.account.accepts(token) else Fail(code=1004)
         if not token and self.accept_x_api_key and wire == "anthropic":
-            token = request.headers.get("X-Api-Key", "")
-        if not token.strip():
+            token = request.headers.get("X-Api-Key", "").strip()
+        if not token:
             return Fail(code=1004)
-        return None if token.strip() == self.key else Fail(code=2049)
+        if request.path == REMAINS_PATH and token.startswith((PLAN_KEY, PAID_KEY)):
+            return None if token.startswith(PLAN_KEY) else Fail(code=2049)
+        return None if token == self.key else Fail(code=2049)
+
+    def _remains(self, exchange: Exchange) -> web.Response:
+        """Always HTTP 200, as MiniMax has it: a refusal is told in `base_resp` only."""
+        refusal = self._refusal(exchange.request, None)
+        if refusal is None or refusal.code is None:
+            served = self.served
+            tokens = served.input_tokens + served.cache_write_tokens + served.output_tokens
+            return exchange.raw(self.account.remains(tokens))
+        message = CODES[refusal.code][1]
+        return exchange.json({"base_resp": {"status_code": refusal.code, "status_msg": message}})
 
     async def _chat(self, exchange: Exchange, wire: Wire) -> web.StreamResponse:
         try:
@@ -280,18 +306,3 @@ def _error_frame(turn: Turn, fault: Fault | None) -> bytes:
     status = 200 if fault.style == "base_resp" else None
     body = failure_body(Fail(status, fault.code, fault.message), new_id(), now)
     return wire_openai.error_frame(body)
-
-
-def _models(exchange: Exchange) -> web.Response:
-    """The list, or one of it, in OpenAI's shape."""
-    wanted = exchange.request.path.removeprefix(MODELS_PATH).strip("/")
-    models = [
-        {"id": model, "object": "model", "created": 1_780_000_000, "owned_by": "minimax-simulated"}
-        for model in MODEL_IDS
-    ]
-    if not wanted:
-        return exchange.json({"object": "list", "data": models})
-    for model in models:
-        if model["id"] == wanted:
-            return exchange.json(model)
-    return exchange.fail(Fail(404, message=f"model '{wanted}' not found"))

@@ -11,6 +11,7 @@ from typing import Self
 
 from aiohttp import web
 
+from minimax_magic.simulator.account import Account
 from minimax_magic.simulator.app import Served, Service
 from minimax_magic.simulator.behaviours import Behaviour
 from minimax_magic.simulator.exchange import Received
@@ -30,7 +31,7 @@ class Simulator:
 
     Args:
         port: 0 for any free one.
-        key: The one bearer that is accepted.
+        key: The one bearer that is accepted beside the access tokens of `account`.
         delay_s: Seconds between two chunks where a behaviour says nothing else.
         accept_x_api_key: Take the key from `X-Api-Key` too, on the Anthropic wire. MiniMax's
             document says so, its servers have refused it; the strict answer is the default.
@@ -104,8 +105,13 @@ class Simulator:
         """Queue what the next valid chat requests get, first come first served."""
         self._service.script.extend(behaviours)
 
+    @property
+    def account(self) -> Account:
+        """Logins and the Token Plan: knobs, counts, tokens without a login."""
+        return self._service.account
+
     def reset(self) -> None:
-        """Forget requests, totals, script and cache."""
+        """Forget requests, totals, script, cache and logins."""
         self._service.reset()
 
     def wait_for(self, condition: Callable[[Self], bool], timeout_s: float = 5.0) -> bool:
