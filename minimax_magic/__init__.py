@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from minimax_magic.messages import Message as Message
     from minimax_magic.messages import Tool as Tool
     from minimax_magic.session import MiniMax as MiniMax
+    from minimax_magic.sign_in import login as login
     from minimax_magic.tokens import TokenUsage as TokenUsage
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ _HOMES = {
     "RetryPolicy": "client.retry",
     "TokenUsage": "tokens",
     "Tool": "messages",
+    "login": "sign_in",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -32,3 +34,8 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def utc(seconds: float) -> datetime:
+    """Seconds since 1970 as an aware time in UTC, of whole seconds."""
+    return datetime.fromtimestamp(math.floor(seconds), UTC)

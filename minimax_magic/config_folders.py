@@ -62,8 +62,8 @@ class Folders:
         self.data = _named_folder(
             "MINIMAX_DATA_DIR", start, environ
         ) or platformdirs.user_data_path(_APP, appauthor=False)
-        self.config_label = _label(self.config, start)
-        self.secrets_label = _label(self.secrets, start)
+        self.config_label = label_of(self.config, start)
+        self.secrets_label = label_of(self.secrets, start)
 
     def project(self) -> Path:
         """What `./` means in llm.yaml: the folder that holds `config/`."""
@@ -122,7 +122,8 @@ def _planted(folder: Path) -> bool:
     return os.lstat(folder).st_uid not in (0, os.getuid())
 
 
-def _label(folder: Path, start: Path) -> str:
+def label_of(folder: Path, start: Path) -> str:
+    """A folder or file as people know it: from `start` if it is near, else from home."""
     if folder.parent in (start, *start.parents):
         return Path(os.path.relpath(folder, start)).as_posix()
     try:

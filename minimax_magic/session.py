@@ -7,27 +7,47 @@ and remembers chats. Nothing else creates clients, transports or limiters.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pydantic import SecretStr
 
 from minimax_magic import __version__
-from minimax_magic.auth.sources import Credential, StaticKey, find_credential
+from minimax_magic.auth.bundle import TokenBundle
+from minimax_magic.auth.bundle_file import BUNDLE_FILE
+from minimax_magic.auth.exchange import AccountClient
+from minimax_magic.auth.oauth import client_profile
+from minimax_magic.auth.sources import (
+    AuthSource,
+    Candidate,
+    Credential,
+    Given,
+    Login,
+    StaticKey,
+    candidates,
+    find_credential,
+    region_of,
+)
 from minimax_magic.auth.store import SecretStore
+from minimax_magic.auth.token_plan import TokenPlan
 from minimax_magic.client.client import ChatStream, Client
 from minimax_magic.client.rate_limit import NoLimit, RateLimiter, TokenBucket
 from minimax_magic.client.retry import RetryPolicy
 from minimax_magic.clock import Clock, SystemClock
-from minimax_magic.config import AgentConfig, RetrySettings, Settings, load_settings
-from minimax_magic.errors import ConfigError
+from minimax_magic.config import AgentConfig, AuthSettings, RetrySettings, Settings, load_settings
+from minimax_magic.config_folders import absolute
+from minimax_magic.errors import ConfigError, CredentialsMissing, MinimaxError
 from minimax_magic.events import ChatReply, StreamEvent
 from minimax_magic.messages import ChatOptions, Message, ThinkingMode, make_request
 from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.usage.quota import QuotaAlert
-from minimax_magic.wire.address import resolve_endpoint
+from minimax_magic.wire.address import Endpoint, flavor_named, resolve_endpoint
 
 if TYPE_CHECKING:
     from types import EllipsisType
@@ -39,7 +59,8 @@ class MiniMax(Client):
     """A client for MiniMax, configured as the magics are unless told otherwise.
 
     Args:
-        api_key: None: as found in the environment, `./secrets` or llm.yaml.
+        api_key: None: the login or key found in `./secrets`, the environment or llm.yaml.
+        bundle: Path of a Token Plan login's bundle, which then is the only one that counts.
         base_url: A host, with or without `/v1` or `/anthropic`, or a full endpoint.
         api_flavor: `openai_compat` or `anthropic_messages`; None: told from base_url.
         group_id: Sent along if given; current MiniMax documents do not ask for it.
@@ -54,14 +75,15 @@ class MiniMax(Client):
     For the arguments from `base_url` on, leaving one out means: as in llm.yaml or the environment.
 
     Raises:
-        CredentialsMissing: No key was given and none was found.
-        ConfigError: A setting is wrong.
+        CredentialsMissing: No credential was given and none was found.
+        ConfigError: A setting is wrong, or a file damaged.
     """
 
     def __init__(
         self,
         *,
         api_key: str | None = None,
+        bundle: str | Path | None = None,
         base_url: str | None = None,
         api_flavor: str | None = None,
         group_id: str | None = None,
@@ -74,16 +96,24 @@ class MiniMax(Client):
         clock: Clock | None = None,
     ) -> None:
         settings = load_settings()
+        if base_url is not None:
+            # a flavour that was set for another address says nothing of this one
+            sources = {**settings.sources, "base_url": "the argument base_url"}
+            settings = replace(settings, base_url=base_url, api_flavor=None, sources=sources)
+        if api_flavor is not None:
+            settings = replace(settings, api_flavor=flavor_named(api_flavor))
         clock = clock or SystemClock()
+        transport = transport or AiohttpTransport()
+        given = Given(
+            api_key=SecretStr(api_key) if api_key is not None else None,
+            bundle=absolute(bundle, settings.start) if bundle is not None else None,
+        )
+        credential = find_credential(settings, given=given)
         rate = settings.requests_per_second if requests_per_second is ... else requests_per_second
         super().__init__(
-            endpoint=resolve_endpoint(
-                base_url or settings.base_url,
-                # a flavour that was set for another address says nothing of this one
-                api_flavor or (None if base_url else settings.api_flavor),
-            ),
-            auth=StaticKey(find_credential(settings, api_key=api_key)),
-            transport=transport or AiohttpTransport(),
+            endpoint=endpoint_for(settings, credential),
+            auth=make_auth(settings, credential, transport, clock),
+            transport=transport,
             limiter=make_limiter(rate, clock),
             clock=clock,
             model=model or settings.model,
@@ -96,6 +126,29 @@ class MiniMax(Client):
             ),
             quota_alert=QuotaAlert(settings.quota_alert_threshold),
         )
+
+
+def endpoint_for(
+    settings: Settings, credential: Credential | Login, flavor: str | None = None
+) -> Endpoint:
+    """Where requests go with a credential: a login brings its own server."""
+    base_url = credential.base_url if isinstance(credential, Login) else settings.base_url
+    return resolve_endpoint(base_url, flavor or settings.api_flavor)
+
+
+def make_auth(
+    settings: Settings, credential: Credential | Login, transport: Transport, clock: Clock
+) -> AuthSource:
+    """What gives the bearer for a credential."""
+    if isinstance(credential, Credential):
+        return StaticKey(credential)
+
+    def account(bundle: TokenBundle) -> AccountClient:
+        profile = client_profile(bundle.client_id or settings.auth.client_id, settings.auth.scope)
+        region = region_of(settings, bundle.region)
+        return AccountClient(region, profile, transport, clock, USER_AGENT)
+
+    return TokenPlan(credential.file, account, clock)
 
 
 def make_limiter(requests_per_second: float | None, clock: Clock) -> RateLimiter:
@@ -143,6 +196,29 @@ class Ask:
     new: bool = False
     whole: bool = False
     instruction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a cell would use.
+
+    Attributes:
+        settings: None: they could not be read.
+        endpoint: None: there is nothing to use; `problem` says why.
+        credential: In words, masked.
+        region: Of a login; empty for a key, which does not say.
+        expires_at: Of a login's token; None for a key.
+        places: Where a credential was looked for, in their order.
+        problem: What is wrong, and what to do; empty if nothing is.
+    """
+
+    settings: Settings | None
+    endpoint: Endpoint | None
+    credential: str
+    region: str
+    expires_at: datetime | None
+    places: tuple[Candidate, ...]
+    problem: str
 
 
 class LocalServer(Protocol):
@@ -198,7 +274,10 @@ class Session:
     Attributes:
         chats: The turns of each conversation by its name; complete turns only. The simulator has
             its own, so that nothing made up, thinking and seals included, ever goes to MiniMax.
-        simulator: Where all requests go instead, while it is set; with its own key, never a real one.
+        simulator: Where all requests go instead, while it is set: with its own key or a login at it,
+            never with a real credential, and with a folder of secrets of its own.
+        base_url: Instead of the configured one, for a key that was entered for another region in
+            this session; None: as configured.
     """
 
     def __init__(
@@ -208,25 +287,73 @@ class Session:
         make_transport: Callable[[], Transport] = AiohttpTransport,
         clock: Clock | None = None,
     ) -> None:
-        self.simulator: LocalServer | None = None
+        self.base_url: str | None = None
+        self._simulator: LocalServer | None = None
         self._chats: dict[bool, dict[str, tuple[Message, ...]]] = {False: {}, True: {}}
+        self._session_keys: dict[bool, SecretStr] = {}
         self._load = load
         self._make_transport = make_transport
         self._clock = clock or SystemClock()
         self._clients: dict[tuple[Any, ...], Client] = {}
         self._limiters: dict[float | None, RateLimiter] = {}
         self._stores: dict[Path, SecretStore] = {}
+        self._plans: dict[tuple[Path, AuthSettings], AuthSource] = {}
+        self._account_transport: Transport | None = None
+        self._sandbox: Path | None = None
+
+    @property
+    def simulator(self) -> LocalServer | None:
+        return self._simulator
+
+    @simulator.setter
+    def simulator(self, server: LocalServer | None) -> None:
+        if server is not None and server is not self._simulator:
+            self._session_keys.pop(True, None)
+            # never real secrets, and gone with this process
+            self._sandbox = Path(tempfile.mkdtemp(prefix="minimax-simulator-"))
+            weakref.finalize(self, shutil.rmtree, self._sandbox, ignore_errors=True)
+        self._simulator = server
 
     @property
     def chats(self) -> dict[str, tuple[Message, ...]]:
         return self._chats[self.simulator is not None]
 
+    @property
+    def session_key(self) -> SecretStr | None:
+        """An API key for this session alone, never on disk; None if there is none."""
+        return self._session_keys.get(self.simulator is not None)
+
+    @session_key.setter
+    def session_key(self, key: SecretStr | None) -> None:
+        if key is None:
+            self._session_keys.pop(self.simulator is not None, None)
+        else:
+            self._session_keys[self.simulator is not None] = key
+
     def settings(self) -> Settings:
-        """The settings as of now, the simulator's address in place of the configured one."""
+        """The settings as of now; with the simulator on its address and its own secrets."""
+        if self.simulator is None:
+            return self.real_settings()
         settings = self._load()
-        if self.simulator is not None:
-            settings = replace(settings, base_url=self.simulator.url)
-        return settings
+        assert self._sandbox is not None
+        folder = self._sandbox / "secrets"
+        return replace(
+            settings,
+            base_url=self.simulator.url,
+            sources={**settings.sources, "base_url": "the simulator"},
+            api_key=None,
+            auth=AuthSettings(bundle=folder / BUNDLE_FILE, region=self.simulator.url),
+            secrets_dir=folder,
+            secrets_label="the simulator's secrets",
+        )
+
+    def real_settings(self) -> Settings:
+        """The settings as of now, whether or not the simulator is on."""
+        settings = self._load()
+        if self.base_url is None:
+            return settings
+        sources = {**settings.sources, "base_url": "this session"}
+        return replace(settings, base_url=self.base_url, sources=sources)
 
     def prepare(self, ask: Ask) -> Turn:
         """Everything short of sending.
@@ -255,31 +382,112 @@ class Session:
             MinimaxError: As `prepare`.
         """
         settings = self.settings()
-        endpoint = resolve_endpoint(settings.base_url, settings.api_flavor)
-        key = StaticKey(self._credential(settings)).describe()
-        return f"{settings.model} at {endpoint.host} over {endpoint.flavor}, {key}."
+        credential = self._credential(settings)
+        endpoint = endpoint_for(settings, credential)
+        auth = self._auth(settings, credential)
+        return f"{settings.model} at {endpoint.host} over {endpoint.flavor}, {auth.describe()}."
+
+    def status(self) -> Status:
+        """What a cell would use and why. Never raises: what is wrong is part of the answer."""
+        settings: Settings | None = None
+        endpoint: Endpoint | None = None
+        places: tuple[Candidate, ...] = ()
+        described, region, expires_at, problem = "", "", None, ""
+        try:
+            settings = self.settings()
+            places = self._places(settings)
+            credential = self._credential(settings)
+            endpoint = endpoint_for(settings, credential)
+            described = self._auth(settings, credential).describe()
+            if isinstance(credential, Login) and (bundle := credential.file.read()) is not None:
+                region = f"{credential.region.name} ({credential.region.root})"
+                expires_at = bundle.expires_at
+        except MinimaxError as error:
+            problem = str(error)
+        return Status(settings, endpoint, described, region, expires_at, places, problem)
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Closes every connection; a refresh under way comes to its end first."""
+        for plan in self._plans.values():
+            await plan.close()
         for client in self._clients.values():
             await client.close()
+        if self._account_transport is not None:
+            await self._account_transport.close()
         self._clients.clear()
+        self._plans.clear()
+        self._account_transport = None
 
-    def _credential(self, settings: Settings) -> Credential:
-        if self.simulator is not None:
-            return Credential(SecretStr(self.simulator.key), "the simulator")
+    @property
+    def account_transport(self) -> Transport:
+        """For signing in and renewing, apart from the requests' connections."""
+        if self._account_transport is None:
+            self._account_transport = self._make_transport()
+        return self._account_transport
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    def credential(self) -> Credential | Login:
+        """What a cell would use now.
+
+        Raises:
+            MinimaxError: As `prepare`.
+        """
+        return self._credential(self.settings())
+
+    def _environ(self) -> Mapping[str, str] | None:
+        """None: that of the process, which the simulator must not see."""
+        return {} if self.simulator is not None else None
+
+    def _given(self) -> Given:
+        return Given(session_key=self.session_key)
+
+    def _places(self, settings: Settings) -> tuple[Candidate, ...]:
+        store, now = self._store(settings), self._clock.time()
+        found = candidates(settings, self._environ(), self._given(), store=store, now=now)
+        if self.simulator is None:
+            return tuple(found)
+        # the simulator sees no environment, and has a key of its own for want of anything else
+        own = [place for place in found if not place.source.startswith("environment ")]
+        used = not any(place.used or place.problem for place in own)
+        return (*own, Candidate("the simulator's own key", found=True, used=used, shown="..."))
+
+    def _store(self, settings: Settings) -> SecretStore:
         folder = settings.secrets_dir
-        store = self._stores.setdefault(folder, SecretStore(folder, settings.secrets_label))
-        return find_credential(settings, store=store)
+        return self._stores.setdefault(folder, SecretStore(folder, settings.secrets_label))
+
+    def _credential(self, settings: Settings) -> Credential | Login:
+        try:
+            return find_credential(
+                settings, self._environ(), self._given(), store=self._store(settings)
+            )
+        except CredentialsMissing:
+            if self.simulator is None:
+                raise
+            return Credential(SecretStr(self.simulator.key), "the simulator")
+
+    def _auth(self, settings: Settings, credential: Credential | Login) -> AuthSource:
+        """One source for each login, whatever the wire: it refreshes for all of them."""
+        if isinstance(credential, Credential):
+            return StaticKey(credential)
+        key = (credential.file.path, settings.auth)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = make_auth(settings, credential, self.account_transport, self._clock)
+            self._plans[key] = plan
+        return plan
 
     def _client(self, settings: Settings, flavor: str | None) -> Client:
         """The client for these settings, kept while they stay the same, so that its connections and
         its limiter are shared by all cells."""
         credential = self._credential(settings)
+        endpoint = endpoint_for(settings, credential, flavor)
         key = (
-            settings.base_url,
-            flavor or settings.api_flavor,
-            credential.secret,
+            endpoint,
+            credential.secret if isinstance(credential, Credential) else credential.file.path,
+            settings.auth,
             settings.group_id,
             settings.requests_per_second,
             settings.quota_alert_threshold,
@@ -292,8 +500,8 @@ class Session:
             rate = settings.requests_per_second
             limiter = self._limiters.setdefault(rate, make_limiter(rate, self._clock))
             client = self._clients[key] = Client(
-                endpoint=resolve_endpoint(settings.base_url, flavor or settings.api_flavor),
-                auth=StaticKey(credential),
+                endpoint=endpoint,
+                auth=self._auth(settings, credential),
                 transport=self._make_transport(),
                 limiter=limiter,
                 clock=self._clock,

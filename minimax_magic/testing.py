@@ -132,7 +132,7 @@ class FakeAuth:
     async def fresh_bearer(self) -> str:
         return self._tokens[0]
 
-    async def force_refresh(self) -> bool:
+    async def force_refresh(self, refused: str | None = None) -> bool:
         self.refreshes += 1
         if len(self._tokens) == 1:
             return False
@@ -141,3 +141,6 @@ class FakeAuth:
 
     def describe(self) -> str:
         return "a fake credential"
+
+    async def close(self) -> None:
+        pass

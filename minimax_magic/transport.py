@@ -128,6 +128,7 @@ class _AiohttpResponse:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         while chunk := await self._next():
             yield chunk
+            del chunk  # it may hold a token, and be a variable of a traceback when the line breaks
 
     async def read(self) -> bytes:
         chunks = []

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from minimax_magic.auth.bundle_file import BUNDLE_FILE
+from minimax_magic.auth.oauth import PORTAL, client_profile
+from minimax_magic.auth.regions import resolve_region
+from minimax_magic.auth.sources import region_of
 from minimax_magic.config import load_settings
 from minimax_magic.errors import ConfigError
 from minimax_magic.ipython.arguments import OPTIONS
@@ -47,6 +51,23 @@ def test_the_settings_shown_are_the_defaults(tmp_path: Path) -> None:
     for field in ("base_url", "model", "requests_per_second", "idle_timeout_s", "retry"):
         assert getattr(shown, field) == getattr(bare, field)
     assert shown.agent("ana").temperature == 0.3
+
+
+def test_the_settings_of_the_login_are_real(tmp_path: Path) -> None:
+    """The `auth` section shown as a comment loads once it is none, and says what is so anyway."""
+    (text,) = re.findall(r"```yaml\n# config/llm.yaml\n(.*?)```", README, re.DOTALL)
+    (section,) = re.findall(r"^    # auth:\n(?:    #   .*\n)+", text, re.MULTILINE)
+    path = tmp_path / "config" / "llm.yaml"
+    path.parent.mkdir()
+    path.write_text(
+        "providers:\n  minimax:\n" + re.sub(r"^    # ", "    ", section, flags=re.MULTILINE)
+    )
+    settings = load_settings(tmp_path, {}, user_config_dir=tmp_path / "none")
+    auth = settings.auth
+    assert auth.mode == "auto"
+    assert client_profile(auth.client_id, auth.scope) == PORTAL
+    assert auth.bundle == tmp_path / "secrets" / BUNDLE_FILE
+    assert region_of(settings, auth.region or "") == resolve_region("global")
 
 
 def test_variables_of_the_readme_exist(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self, Unpack
@@ -140,7 +140,7 @@ class Client:
         tries = self._tries()
         while True:
             try:
-                return await self._whole(request, encoded)
+                return await self._whole(request, encoded, tries)
             except StreamInterrupted:
                 raise  # it was worked on: no second time
             except MinimaxError as error:
@@ -165,6 +165,7 @@ class Client:
 
     async def close(self) -> None:
         """Closes the connections. The client can be used again; it then opens new ones."""
+        await self._auth.close()
         await self._transport.close()
 
     async def __aenter__(self) -> Self:
@@ -189,7 +190,9 @@ class Client:
         begun = False
         while True:
             try:
-                async with aclosing(self._attempt(request, encoded, stream=stream)) as batches:
+                async with aclosing(
+                    self._attempt(request, encoded, tries, stream=stream)
+                ) as batches:
                     async for batch in batches:
                         begun = True
                         for event in batch:
@@ -214,7 +217,7 @@ class Client:
         """
         if isinstance(error, CredentialInvalid) and not tries.refreshed:
             tries.refreshed = True
-            if await self._auth.force_refresh():
+            if await self._auth.force_refresh(tries.bearer):
                 return None
         wait_s = tries.attempts.after(error)
         if wait_s is None:
@@ -225,9 +228,9 @@ class Client:
     def _tries(self) -> _Tries:
         return _Tries(Attempts(self._retry, self._max_retry_wait_s, self._uniform))
 
-    async def _whole(self, request: ChatRequest, encoded: Encoded) -> ChatReply:
+    async def _whole(self, request: ChatRequest, encoded: Encoded, tries: _Tries) -> ChatReply:
         """One attempt at an answer in one piece: as `_attempt`, without what streaming needs."""
-        response, info = await self._send(encoded.body, stream=False)
+        response, info = await self._send(encoded.body, tries, stream=False)
         content_type = response.headers.get("content-type", "").lower()
         decoder = self._codec.decoder(info)
         events: list[StreamEvent] = []
@@ -259,14 +262,14 @@ class Client:
         return reply
 
     async def _attempt(
-        self, request: ChatRequest, encoded: Encoded, *, stream: bool
+        self, request: ChatRequest, encoded: Encoded, tries: _Tries, *, stream: bool
     ) -> AsyncGenerator[list[StreamEvent], None]:
         """Limiter, bearer, send, classify (all in `_send`), decode: one answer in batches of events.
 
         The first batch holds a piece of the answer: a mere start is kept back, since a failure that
         follows it may still be tried again.
         """
-        response, info = await self._send(encoded.body, stream=stream)
+        response, info = await self._send(encoded.body, tries, stream=stream)
         decoder = self._codec.decoder(info)
         cutter = StopCutter(request.stop) if any(request.stop) else None
         batches = _read_answer(response, decoder, info, stream=stream)
@@ -297,13 +300,15 @@ class Client:
             yield held  # the tokens counted so far
         raise _AnswerLost(broken, info) from broken
 
-    async def _send(self, body: bytes, *, stream: bool) -> tuple[HttpResponse, AnswerInfo]:
+    async def _send(
+        self, body: bytes, tries: _Tries, *, stream: bool
+    ) -> tuple[HttpResponse, AnswerInfo]:
         """Sends to the first route that exists. Any answer but a 2xx is raised."""
         route = self._route
         while True:
             await self._limiter.acquire()
             # masked here too, whoever wrote the source: tracebacks may show this variable
-            bearer = MaskedStr(await self._auth.fresh_bearer())
+            tries.bearer = bearer = MaskedStr(await self._auth.fresh_bearer())
             request = self._http_request(route, bearer, body, stream=stream)
             response = await self._transport.send(request)
             self._quota_alert.observe(remaining_quota(response.headers))
@@ -353,6 +358,7 @@ class _Tries:
 
     attempts: Attempts
     refreshed: bool = False
+    bearer: str | None = field(default=None, repr=False)  # what the last attempt was sent with
 
 
 class ChatStream:

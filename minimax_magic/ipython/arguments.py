@@ -70,9 +70,86 @@ _WORD = re.compile(r"(\S*)\s*(.*)", re.DOTALL)
 _BY_FLAG = {option.flag: option for option in OPTIONS}
 
 SUBCOMMANDS = {
+    "login": "sign in with a Token Plan, or enter an API key",
+    "logout": "delete the login",
+    "status": "which credential is used and why, server, wire",
+    "setup": "write a commented config/llm.yaml and an agent",
     "simulator": "answer from a local simulator: no key, no network, no cost",
     "simulator off": "back to the configured server",
+    "simulator approve": "approve the sign-in that waits at the simulator, as its page does",
+    "simulator deny": "decline it",
 }
+# what may stand behind a command, each with the name of its value; empty for a flag
+COMMAND_OPTIONS: dict[str, dict[str, str]] = {
+    "login": {"--region": "NAME", "--key": "", "--user": "", "--text": ""},
+    "logout": {"--yes": ""},
+    "setup": {"--force": ""},
+}
+# the last is any other token, which has a digit somewhere; long words have none
+_KEY_LIKE = re.compile(r"(sk-|eyJ)[\w.-]{8,}|(?=\D*\d)[\w-]{40,}")
+
+
+class Command(NamedTuple):
+    """A command of `%minimax` and what stands behind it.
+
+    Attributes:
+        options: By flag; True for one without a value.
+    """
+
+    name: str
+    options: dict[str, Any]
+
+    def has(self, flag: str) -> bool:
+        return flag in self.options
+
+
+def parse_command(prompt: str) -> Command | None:
+    """The command in what stands behind `%minimax`; None if it is a prompt.
+
+    Raises:
+        LineError: It is a command, but not with these options.
+    """
+    words = prompt.split()
+    if (name := " ".join(words)) in SUBCOMMANDS:
+        return Command(name, {})
+    if not words or words[0] not in COMMAND_OPTIONS:
+        return None
+    if any(_KEY_LIKE.fullmatch(part) for word in words[1:] for part in _parts(word)):
+        raise LineError(
+            f"%minimax {words[0]} takes no key, and what stands in a cell is saved with the notebook: "
+            "remove it, replace that key at MiniMax, and enter the new one in the panel."
+        )
+    if not words[1].startswith("--"):
+        return None
+    return Command(words[0], _command_options(words[0], words[1:]))
+
+
+def _parts(word: str) -> list[str]:
+    """`--key='x'` as `--key` and `x`: what somebody pastes may stand in quotes or behind a flag."""
+    return [part.strip("\"'`,;:") for part in word.split("=", 1)]
+
+
+def _command_options(name: str, words: list[str]) -> dict[str, Any]:
+    known = COMMAND_OPTIONS[name]
+    found: dict[str, Any] = {}
+    rest = iter(words)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        if flag not in known:
+            raise LineError(
+                f"%minimax {name} has no option {flag}.{_similar(flag, list(known))} "
+                f"There are {', '.join(known)}."
+            )
+        if not known[flag]:
+            if equals:
+                raise LineError(f"{flag} takes no value.")
+            found[flag] = True
+            continue
+        value = value if equals else next(rest, "")
+        if not value or value.startswith("--"):
+            raise LineError(f"{flag} needs a value: {flag} {known[flag]}.")
+        found[flag] = value.strip("\"'")
+    return found
 
 
 class Options:

@@ -13,7 +13,7 @@ from IPython.core.completer import (
     context_matcher,
 )
 
-from minimax_magic.ipython.arguments import OPTIONS, SUBCOMMANDS, Values
+from minimax_magic.ipython.arguments import COMMAND_OPTIONS, OPTIONS, SUBCOMMANDS, Values
 
 _LINE = re.compile(r"^\s*%{1,2}minimax(\s.*)?$")
 _BY_FLAG = {option.flag: option for option in OPTIONS}
@@ -57,6 +57,13 @@ def candidates(before: str, names: Callable[[Values], Iterable[str]]) -> Iterabl
     flag, equals, value = last.partition("=")
     if not equals:
         flag, value = words[-2] if len(words) > 1 else "", last
+    command = before.lstrip().removeprefix("%minimax").split()
+    if command and command[0] in COMMAND_OPTIONS and before.lstrip().startswith("%minimax "):
+        if last.startswith("-"):
+            flags = COMMAND_OPTIONS[command[0]]
+            return [f for f in flags if f.startswith(last) and f not in words[:-1]]
+        if flag == "--region":
+            return [name for name in ("global", "china", "simulator") if name.startswith(value)]
     option = _BY_FLAG.get(flag)
     if option is not None and option.metavar:
         known = option.choices or (names(option.values) if option.values else ())

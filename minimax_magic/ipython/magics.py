@@ -21,10 +21,12 @@ from minimax_magic.errors import MinimaxError
 from minimax_magic.ipython import questions
 from minimax_magic.ipython.arguments import (
     SUBCOMMANDS,
+    Command,
     Options,
     Values,
     help_text,
     parse_cell_line,
+    parse_command,
     parse_line,
 )
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted, LineError
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from minimax_magic.events import ChatReply
     from minimax_magic.ipython.bridge import BackgroundLoop
     from minimax_magic.ipython.live_output import Output
+    from minimax_magic.ipython.login_commands import LoginCommands
     from minimax_magic.ipython.runner import CellRun
     from minimax_magic.session import Session, Turn
     from minimax_magic.simulator import Simulator
@@ -103,6 +106,7 @@ class MiniMaxMagics(Magics):
         self._session: Session | None = None
         self._background: BackgroundLoop | None = None
         self._simulator: Simulator | None = None
+        self._logins: LoginCommands | None = None
         self._drawn: tuple[int, object] | None = None
 
     # ------------------------------------------------------------------------------- the magics
@@ -125,8 +129,8 @@ class MiniMaxMagics(Magics):
         options = parse_line(line)
         if options.help:
             print(_LINE_HELP)
-        elif (command := " ".join(options.prompt.split())) in SUBCOMMANDS:
-            self._simulate(on=not command.endswith("off"))
+        elif (command := parse_command(options.prompt)) is not None:
+            self._command(command)
         elif not options.prompt:
             self._introduce()
         else:
@@ -225,27 +229,90 @@ class MiniMaxMagics(Magics):
 
     # ------------------------------------------------------------------------------- commands
 
-    def _simulate(self, *, on: bool) -> None:
-        if not on:
-            was, self._simulator, self.session.simulator = self._simulator, None, None
-            if was is None:
-                print("No simulator was running.")
-                return
-            was.stop()
-            print("The simulator is off: prompts go to the configured server again.")
-            return
+    def _command(self, command: Command) -> None:
+        match command.name:
+            case "login":
+                self.logins.login(command)
+            case "logout":
+                self.logins.logout(command)
+            case "status":
+                self.logins.status()
+            case "setup":
+                self._set_up(force=command.has("--force"))
+            case "simulator":
+                simulator = self._start_simulator()
+                print(
+                    f"Simulator at {simulator.url}\n"
+                    "Answers are made up here: nothing is sent to MiniMax, nothing is charged.\n"
+                    "`%minimax simulator off` ends it."
+                )
+            case "simulator off":
+                was_on = self._simulator is not None
+                self._stop_simulator()
+                print(
+                    "The simulator is off: prompts go to the configured server again."
+                    if was_on
+                    else "No simulator was running."
+                )
+            case other:
+                self._decide(approve=other.endswith("approve"))
+
+    def _start_simulator(self) -> Simulator:
+        """The one that runs, or a new one, as the session's server. From any thread."""
         if self._simulator is None:
             from minimax_magic.simulator import Simulator
 
             # about as fast as a real model writes: slower than it could, or nobody would see it stream
-            self._simulator = Simulator(delay_s=0.012)
-            self._simulator.start()
+            simulator = Simulator(delay_s=0.012)
+            simulator.start()
+            self._simulator = simulator
         self.session.simulator = self._simulator
-        print(
-            f"Simulator at {self._simulator.url}\n"
-            "Answers are made up here: nothing is sent to MiniMax, nothing is charged.\n"
-            "`%minimax simulator off` ends it."
-        )
+        return self._simulator
+
+    def _stop_simulator(self) -> None:
+        simulator, self._simulator, self.session.simulator = self._simulator, None, None
+        if simulator is not None:
+            simulator.stop()
+
+    def _decide(self, *, approve: bool) -> None:
+        """What a click on the simulator's consent page does, for browsers that cannot reach it."""
+        account = self._simulator.account if self._simulator is not None else None
+        try:
+            if account is None:
+                raise LookupError
+            if approve:
+                account.approve()
+            else:
+                account.deny()
+        except LookupError:
+            raise LineError("no sign-in waits at the simulator.") from None
+        print("Approved." if approve else "Denied.")
+
+    @property
+    def logins(self) -> LoginCommands:
+        if self._logins is None:
+            from minimax_magic.ipython.login_commands import LoginCommands
+            from minimax_magic.sign_in import SignIn
+
+            sign_in = SignIn(self.session, self._start_simulator, self._stop_simulator)
+            self._logins = LoginCommands(self._shell, self.session, sign_in, self.background)
+        return self._logins
+
+    def _set_up(self, *, force: bool) -> None:
+        from minimax_magic.ipython import wizard
+        from minimax_magic.ipython.login_commands import somebody_is_there
+
+        try:
+            settings = self.session.real_settings()
+            wizard.run(
+                (lambda prompt, _: input(prompt)) if somebody_is_there(self._shell) else None,
+                print,
+                settings_folder=settings.config_dir,
+                settings_label=settings.config_label,
+                force=force,
+            )
+        except MinimaxError as error:
+            raise CellError(error) from None
 
     def _introduce(self) -> None:
         try:
@@ -304,7 +371,7 @@ class MiniMaxMagics(Magics):
             self._background.stop()
         if self._simulator is not None:
             self._simulator.stop()
-        self._session = self._background = self._simulator = None
+        self._session = self._background = self._simulator = self._logins = None
 
 
 def _first(value: Any, default: Any) -> Any:

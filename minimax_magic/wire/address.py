@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from minimax_magic.errors import (
     ConfigError,
@@ -54,31 +54,8 @@ def resolve_endpoint(base_url: str, api_flavor: str | None = None) -> Endpoint:
         ConfigError: Not an http(s) URL, a credential in the URL, plain http to another machine, an
             unknown flavour, or a full endpoint of the other flavour.
     """
-    url = base_url.strip()
-    try:
-        if "://" not in url:  # a bare host: a server on this machine rarely has a certificate
-            url = f"//{url}"
-            url = ("http:" if is_loopback(urlsplit(url).hostname or "") else "https:") + url
-        parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https") or re.search(r"\s", host):
-        raise ConfigError(
-            f"base_url {short(base_url)!r} is not an http or https address.",
-            hint=f"Use {DEFAULT_BASE_URL} or {DEFAULT_BASE_URL}/anthropic.",
-        )
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ConfigError(
-            f"base_url for {host} must be an address alone, without user, query or fragment.",
-            hint="Give the key as MINIMAX_CODE_PLAN_KEY instead.",
-        )
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigError(
-            f"base_url is plain http to {host}: the key would be readable on the way.",
-            hint=f"Use https://{host}.",
-        )
-    chosen = _flavor_named(api_flavor)
+    parts = checked_url(base_url)
+    chosen = flavor_named(api_flavor)
     path = parts.path.rstrip("/")
     origin = f"{parts.scheme}://{parts.netloc}"
     named = _flavor_of_full_endpoint(path)
@@ -109,6 +86,42 @@ def resolve_endpoint(base_url: str, api_flavor: str | None = None) -> Endpoint:
     return Endpoint(flavor, root, tuple(candidates))
 
 
+def checked_url(address: str, name: str = "base_url") -> SplitResult:
+    """An address that requests may go to, split; a bare host gets its scheme.
+
+    Args:
+        name: What people call it, for the words of an error.
+
+    Raises:
+        ConfigError: Not an http(s) URL, a credential in the URL, or plain http to another machine.
+    """
+    url = address.strip()
+    try:
+        if "://" not in url:  # a bare host: a server on this machine rarely has a certificate
+            url = f"//{url}"
+            url = ("http:" if is_loopback(urlsplit(url).hostname or "") else "https:") + url
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https") or re.search(r"\s", host):
+        raise ConfigError(
+            f"{name} {short(address)!r} is not an http or https address.",
+            hint=f"Use {DEFAULT_BASE_URL} or {DEFAULT_BASE_URL}/anthropic.",
+        )
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigError(
+            f"{name} for {host} must be an address alone, without user, query or fragment.",
+            hint="Give the key as MINIMAX_CODE_PLAN_KEY instead.",
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigError(
+            f"{name} is plain http to {host}: the key would be readable on the way.",
+            hint=f"Use https://{host}.",
+        )
+    return parts
+
+
 def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -116,7 +129,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _flavor_named(api_flavor: str | None) -> ApiFlavor | None:
+def flavor_named(api_flavor: str | None) -> ApiFlavor | None:
+    """The flavour of that name; None for none.
+
+    Raises:
+        ConfigError: There is no such flavour.
+    """
     if not api_flavor:
         return None
     try:

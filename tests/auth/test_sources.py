@@ -1,4 +1,4 @@
-"""Which key is used, and that no key is ever shown."""
+"""Which key is used, and that no key is ever shown. Logins are in `test_login_sources.py`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from minimax_magic.auth.sources import (
     KEY_FILE,
     AuthSource,
     Credential,
+    Given,
     StaticKey,
     candidates,
     find_credential,
@@ -56,7 +57,10 @@ class Places:
         return load_settings(self.root, self.environ, user_config_dir=self.root / "none")
 
     def find(self, api_key: str | SecretStr | None = None) -> Credential:
-        return find_credential(self.settings(), self.environ, api_key=api_key)
+        key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+        found = find_credential(self.settings(), self.environ, Given(api_key=key))
+        assert isinstance(found, Credential)
+        return found
 
     def found(self) -> tuple[str, str]:
         credential = self.find()
@@ -135,10 +139,10 @@ def test_without_any_key(places: Places) -> None:
     """One sentence says what to set, and how to try without."""
     with pytest.raises(CredentialsMissing) as caught:
         places.find()
-    assert caught.value.message == "No MiniMax API key was found."
+    assert caught.value.message == "No MiniMax login and no API key was found."
     assert caught.value.hint == (
-        "Set the environment variable MINIMAX_API_KEY, or put the key into "
-        "secrets/minimax_code_plan_key.txt, or run `%minimax simulator` to try it without a key."
+        "Run `%minimax login`; without a notebook set the environment variable "
+        "MINIMAX_API_KEY. `%minimax simulator` tries it without either."
     )
 
 
@@ -147,8 +151,12 @@ def test_process_environment_is_the_default(
 ) -> None:
     """Without a mapping the variables of the process are read."""
     monkeypatch.setenv(ENV_1, "sk-process")
-    assert find_credential(places.settings()).secret.get_secret_value() == "sk-process"
-    assert candidates(places.settings())[0].used
+    found = find_credential(places.settings())
+    assert isinstance(found, Credential)
+    assert found.secret.get_secret_value() == "sk-process"
+    assert [place.source for place in candidates(places.settings()) if place.used] == [
+        f"environment {ENV_1}"
+    ]
 
 
 # ---------------------------------------------------------------------------- what a key looks like
@@ -260,7 +268,7 @@ def test_a_file_open_to_everybody_is_warned_about_once(
     store = SecretStore(path.parent)
     with caplog.at_level(logging.DEBUG):
         for _ in range(2):
-            assert find_credential(places.settings(), {}, store=store).secret
+            assert find_credential(places.settings(), {}, store=store)
     assert [record.getMessage() for record in caplog.records] == [
         f"secrets/{KEY_FILE} can be read by every user of this machine; `chmod 600` it."
     ]
@@ -288,13 +296,22 @@ def test_candidates_list_every_place(places: Places) -> None:
     fill(places, "env2")
     places.file("sk-cp-filesecret")
     found = candidates(places.settings(), places.environ)
-    assert [(c.source, c.found, c.used, c.shown) for c in found] == [
+    logins, keys = found[:3], found[3:]
+    assert [c.source.rpartition("/")[2] for c in logins] == [
+        "minimax_token_plan.json",
+        "minimax_portal.json",
+        "minimax_token_plan.json",
+    ]
+    assert not any(c.found or c.used for c in logins)
+    assert [(c.source, c.found, c.used, c.shown) for c in keys] == [
         (f"environment {ENV_1}", False, False, ""),
         (f"environment {ENV_2}", True, True, "sk-..."),
         (f"secrets/{KEY_FILE}", True, False, "sk-cp-..."),
         ("environment MINIMAX_API_KEY", False, False, ""),
     ]
-    with_argument = candidates(places.settings(), places.environ, api_key="sk-api-x")
+    with_argument = candidates(
+        places.settings(), places.environ, Given(api_key=SecretStr("sk-api-x"))
+    )
     assert (with_argument[0].source, with_argument[0].used) == ("argument api_key", True)
     assert sum(candidate.used for candidate in with_argument) == 1
 
@@ -304,12 +321,14 @@ def test_candidates_tell_what_is_wrong_without_raising(places: Places) -> None:
     places.environ[ENV_1] = "sk-a b"
     fill(places, "api")
     found = candidates(places.settings(), places.environ)
-    assert found[0].problem == "has blanks or line breaks in it"
+    problems = {candidate.source: candidate.problem for candidate in found}
+    assert problems[f"environment {ENV_1}"] == "has blanks or line breaks in it"
     assert not any(candidate.used for candidate in found)
     del places.environ[ENV_1]
     places.file(b"\xff")
     found = candidates(places.settings(), places.environ)
-    assert "is not a text file" in found[2].problem
+    problems = {candidate.source: candidate.problem for candidate in found}
+    assert "is not a text file" in problems[f"secrets/{KEY_FILE}"]
     assert not any(candidate.used for candidate in found)
 
 
@@ -353,14 +372,14 @@ def test_no_object_shows_a_key(places: Places) -> None:
     """repr, str and format of whatever holds a key, and of lists of it, are masked."""
     places.environ["MINIMAX_API_KEY"] = SECRET
     settings = places.settings()
-    credential = find_credential(settings, places.environ)
+    credential = places.find()
     objects = [
         settings,
         credential,
         StaticKey(credential),
         SecretStore(places.root),
         MaskedEnviron(places.environ),
-        candidates(settings, places.environ, api_key=SECRET),
+        candidates(settings, places.environ, Given(api_key=SecretStr(SECRET))),
     ]
     for thing in objects:
         for text in (repr(thing), str(thing), f"{thing}", repr([thing]), "%r" % (thing,)):  # noqa: UP031

@@ -190,9 +190,9 @@ class Notebook:
             '[data-command="notebook:interrupt-kernel"]'
         ).first.click()
 
-    def shot(self, name: str) -> None:
+    def shot(self, name: str, page: Any = None) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+        (page or self.page).screenshot(path=SCREENSHOTS / f"{name}.png")
 
     def save(self) -> Any:
         path = self.server.work / self.name

@@ -291,9 +291,9 @@ class Log:
         self.calls.append(f"bearer {bearer}")
         return bearer
 
-    async def force_refresh(self) -> bool:
+    async def force_refresh(self, refused: str | None = None) -> bool:
         self.calls.append("refresh")
-        return await self._auth.force_refresh()
+        return await self._auth.force_refresh(refused)
 
     def describe(self) -> str:
         return "log"
@@ -403,7 +403,7 @@ def test_a_refresh_that_fails_is_reported_as_such() -> None:
     """What the credential's source raises reaches the caller unchanged."""
 
     class Expired(FakeAuth):
-        async def force_refresh(self) -> bool:
+        async def force_refresh(self, refused: str | None = None) -> bool:
             raise LoginExpired("The login ran out.")
 
     error = run(fail(make(FakeTransport(REFUSED_KEY), Expired())))

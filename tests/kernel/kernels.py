@@ -79,9 +79,13 @@ class Kernel:
         self.km.cleanup_resources()
         self._stderr.close()
 
-    def start(self, code: str) -> str:
-        """Sends a cell and does not wait, as "Run All" does."""
-        msg_id: str = self.kc.execute(code, allow_stdin=False)
+    def start(self, code: str, *, stdin: bool = False) -> str:
+        """Sends a cell and does not wait, as "Run All" does.
+
+        Args:
+            stdin: Says that somebody is there to answer questions, as front ends do.
+        """
+        msg_id: str = self.kc.execute(code, allow_stdin=stdin)
         return msg_id
 
     def finish(self, msg_id: str, timeout: float = 20, *triggers: Trigger) -> Result:
@@ -155,7 +159,20 @@ class Kernel:
         assert result.error is None, result.outputs
         return json.loads(result.text())
 
-    def comm_msg(self, comm_id: str, data: Any) -> None:
+    def watch(self, wanted: Callable[[dict[str, Any]], bool], timeout: float = 20) -> Any:
+        """The first message from now on that is wanted, whatever it belongs to."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            try:
+                message = self.kc.get_iopub_msg(timeout=0.05)
+            except queue.Empty:
+                continue
+            self.seen.append((time.monotonic(), message))
+            if wanted(message):
+                return message
+        raise CellTimeout(f"nothing like that within {timeout} s")
+
+    def comm_msg(self, comm_id: str, data: Any, *buffers: bytes) -> None:
         """Plays the front end's side of a comm."""
         message = self.kc.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
-        self.kc.shell_channel.send(message)
+        self.kc.session.send(self.kc.shell_channel.socket, message, buffers=list(buffers))
