@@ -11,7 +11,6 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from minimax_magic.auth.bundle import TokenBundle
@@ -299,8 +298,11 @@ class TokenPlan:
             return min(_LOOK_S, max(1.0, self._left(bundle) - _margin_s(bundle) * _AHEAD))
         if bundle.refresh_token is None or self._is_refused(bundle) or self._cooling_down():
             return _LOOK_S
-        with suppress(*_TROUBLE):
+        try:
             await self._refreshed(lambda bundle: self._fresh(bundle, _AHEAD))
+        except _TROUBLE:
+            if self._left(bundle) <= 0:
+                raise  # nothing to keep fresh any more; the next request begins again
         return 1.0
 
 

@@ -57,10 +57,10 @@ _FAMILY_OF_KIND: dict[str, Family] = {
 }
 
 _HINTS = {
-    1004: "Log in again, or check the region: keys of api.minimax.io and of api.minimaxi.com or "
-    "api.minimax.cn are not interchangeable.",
-    2049: "Check the key and its region (.io or .com/.cn), and that a plan key is not used where "
-    "a pay-as-you-go key is expected.",
+    1004: "It may have expired, or belong to another region: keys of api.minimax.io and of "
+    "api.minimaxi.com or api.minimax.cn are not interchangeable. `%minimax login` takes a new one.",
+    2049: "It may have expired, belong to another region (.io or .com/.cn), or be a plan key where a "
+    "pay-as-you-go key is expected. `%minimax login` takes a new one.",
     1008: "Top up at https://platform.minimax.io and wait 2-3 minutes.",
     1026: "Change the prompt: the server found it sensitive.",
     1027: "Ask differently: the server withheld its own answer as sensitive.",
@@ -299,8 +299,8 @@ def _quota_exceeded(what: str, said: str, facts: dict[str, Any]) -> QuotaExceede
 def _hint_401(url: str) -> str:
     if "/anthropic" in url:
         return (
-            "Check the key and its region; if it is a pay-as-you-go key that is refused on "
-            f"/anthropic, set base_url to {DEFAULT_BASE_URL}."
+            "The key may have expired or belong to another region; if it is a pay-as-you-go key that is "
+            f"refused on /anthropic, set base_url to {DEFAULT_BASE_URL}."
         )
     return _HINTS[2049]
 

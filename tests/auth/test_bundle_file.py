@@ -12,15 +12,12 @@ from auth_fakes import ACCESS, MARK, NOW, bundle, bundle_file, run, shown
 
 from minimax_magic.auth.bundle import TokenBundle, bundle_text, parse_bundle
 from minimax_magic.auth.bundle_file import BUNDLE_FILE, BundleBusy, BundleFile
-from minimax_magic.auth.store import leftovers, prepare_folder, write_private
+from minimax_magic.auth.store import leftovers, prepare_folder
 from minimax_magic.clock import utc
 from minimax_magic.errors import ConfigError
 from minimax_magic.testing import FakeClock
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="permission bits")
-NOT_ROOT = pytest.mark.skipif(
-    os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere"
-)
 
 
 def mode(path: Path) -> int:
@@ -129,18 +126,6 @@ def test_a_write_that_fails_changes_nothing(tmp_path: Path) -> None:
     assert leftovers(file.path) == []
     assert "write_private" in shown(caught.value)
     assert MARK not in shown(caught.value)
-
-
-@NOT_ROOT
-def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
-    """Neither lock nor write is possible, and both say why."""
-    file = bundle_file(tmp_path, bundle())
-    file.path.parent.chmod(0o500)
-    try:
-        with pytest.raises(ConfigError, match="cannot be written: permission denied"):
-            write_private(file.path, b"x", "f")
-    finally:
-        file.path.parent.chmod(0o700)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -286,6 +286,31 @@ def test_a_background_that_fails_goes_on_after_a_pause(tmp_path: Path) -> None:
     run(go())
 
 
+def test_a_background_whose_server_is_gone_ends_with_the_token(tmp_path: Path) -> None:
+    """There is nothing to keep fresh any more: a stopped simulator is not asked for ever. The next
+    request begins again."""
+    clock, transport = ManualClock(), FakeTransport(*[lost] * 30, grant())
+
+    async def go() -> None:
+        source = plan(bundle_file(tmp_path, bundle(80)), transport, clock, keep_fresh=True)
+        await source.fresh_bearer()
+        for _ in range(400):
+            await clock.advance(0.5)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        asked = len(transport.sent)
+        await clock.advance(600)
+        assert len(transport.sent) == asked
+        waiting = asyncio.create_task(source.fresh_bearer())
+        for _ in range(10):
+            await clock.advance(0.5)
+        with pytest.raises(APIConnectionError):
+            await waiting
+        assert len(transport.sent) > asked
+        await source.close()
+
+    run(go())
+
+
 @pytest.mark.parametrize("answer", [DEAD, NO_CLIENT])
 def test_a_background_that_is_refused_gives_up(
     tmp_path: Path, answer: Answer, caplog: pytest.LogCaptureFixture

@@ -67,30 +67,31 @@ def assert_clean(saved: Any, *secrets: str) -> None:
         assert secret not in text, f"{secret[:7]}... is in the saved notebook"
 
 
-def test_from_a_fresh_notebook_to_an_answer(open_notebook: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("kind", ["lab", "notebook"])
+def test_from_a_fresh_notebook_to_an_answer(open_notebook: Callable[..., Any], kind: str) -> None:
     """With nothing but the panel: sign in, approve, ask. Nothing of it is in the notebook, even with
     widget state saved."""
-    notebook = open_notebook("lab", [LOGIN, ASK, "%minimax status"], SAVE_WIDGETS)
+    notebook = open_notebook(kind, [LOGIN, ASK, "%minimax status"], SAVE_WIDGETS)
     code = begin(notebook)
-    notebook.shot("login-waiting")
+    notebook.shot(f"login-waiting-{kind}")
     # the kernel is free meanwhile
     notebook.run(2)
     notebook.wait_text(2, "Where a credential was looked for")
     # somebody saves in the middle of it
     assert_clean(notebook.save(), code)
 
-    assert "Approved" in decide(notebook, "#approve", "login-consent")
+    assert "Approved" in decide(notebook, "#approve", f"login-consent-{kind}")
     wait(notebook, "Signed in to")
     wait(notebook, "You can run %%minimax now.")
     assert code not in panel(notebook).inner_text()
-    notebook.shot("login-done")
+    notebook.shot(f"login-done-{kind}")
 
     notebook.run(1)
     notebook.wait_text(1, "if it were real")
     notebook.wait_done(1)
     notebook.run(2)
     notebook.wait_text(2, "Token Plan login")
-    notebook.shot("login-answer")
+    notebook.shot(f"login-answer-{kind}")
     saved = notebook.save()
     assert "widgets" in saved["metadata"], "the widget state was to be saved"
     assert_clean(saved, code)
