@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from minimax_magic.assembly import MiniMax as MiniMax
     from minimax_magic.client.retry import RetryPolicy as RetryPolicy
     from minimax_magic.errors import MinimaxError as MinimaxError
     from minimax_magic.events import ChatReply as ChatReply
     from minimax_magic.messages import ChatRequest as ChatRequest
     from minimax_magic.messages import Message as Message
     from minimax_magic.messages import Tool as Tool
-    from minimax_magic.session import MiniMax as MiniMax
     from minimax_magic.sign_in import login as login
     from minimax_magic.tokens import TokenUsage as TokenUsage
 
@@ -29,7 +29,7 @@ _HOMES = {
     "ChatReply": "events",
     "ChatRequest": "messages",
     "Message": "messages",
-    "MiniMax": "session",
+    "MiniMax": "assembly",
     "MinimaxError": "errors",
     "RetryPolicy": "client.retry",
     "TokenUsage": "tokens",

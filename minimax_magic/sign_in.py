@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from minimax_magic.assembly import USER_AGENT
 from minimax_magic.auth.bundle import TokenBundle
 from minimax_magic.auth.bundle_file import BUNDLE_FILE, BundleFile
 from minimax_magic.auth.choices import Choice, SignedIn, Way
@@ -39,7 +40,7 @@ from minimax_magic.config import Settings, load_settings
 from minimax_magic.config_folders import absolute, label_of
 from minimax_magic.errors import CredentialInvalid, MinimaxError
 from minimax_magic.masked import MaskedStr
-from minimax_magic.session import USER_AGENT, Session
+from minimax_magic.session import Session
 from minimax_magic.text import duration
 from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.wire.address import checked_url, resolve_endpoint

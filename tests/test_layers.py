@@ -27,6 +27,7 @@ LEVELS = {
     "auth.bundle": 2,
     "auth.choices": 2,
     "auth.oauth": 2,
+    "auth.oauth_answers": 2,
     "auth.regions": 2,
     "config_schema": 2,
     "render": 2,
@@ -48,6 +49,7 @@ LEVELS = {
     "auth.sources": 4,
     "auth.token_plan": 4,
     "client.client": 5,
+    "assembly": 6,
     "session": 6,
     "sign_in": 6,
     "widgets": 7,
@@ -65,6 +67,7 @@ HOMES = {
     "ipywidgets": ("widgets",),
     "platformdirs": ("config_folders",),
     "pydantic": (
+        "assembly",
         "auth",
         "config",
         "config_schema",

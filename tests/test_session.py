@@ -4,42 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from minimax_magic import MiniMax
+from minimax_magic.assembly import retry_policy
 from minimax_magic.client.retry import RetryPolicy
 from minimax_magic.config import load_settings
 from minimax_magic.errors import ConfigError, CredentialsMissing, MinimaxError, StreamInterrupted
 from minimax_magic.messages import ApiFlavor
-from minimax_magic.session import Ask, MiniMax, Session, retry_policy
+from minimax_magic.session import Ask, Session
 from minimax_magic.simulator import Drop, Fail, Reply, Simulator
 from minimax_magic.testing import FakeClock, FakeTransport, json_answer
 from minimax_magic.wire.http import HttpRequest
 
 KEY = "sk-cp-PLANTED-0123456789abcdefghijklmnop"
-
-
-@pytest.fixture
-def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
-    """Isolates from the machine and gives a function that sets variables of ours."""
-    for name in [*os.environ]:
-        if name.startswith("MINIMAX_"):
-            monkeypatch.delenv(name)
-    for name in ("config", "secrets", "data"):
-        (tmp_path / name).mkdir()
-        monkeypatch.setenv(f"MINIMAX_{name.upper()}_DIR", str(tmp_path / name))
-    monkeypatch.chdir(tmp_path)
-
-    def set_variables(**variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(f"MINIMAX_{name.upper()}", value)
-
-    set_variables(requests_per_second="0")
-    return set_variables
 
 
 @pytest.fixture

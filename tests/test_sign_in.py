@@ -16,6 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 import minimax_magic
+from minimax_magic import MiniMax
 from minimax_magic.auth.bundle_file import BUNDLE_FILE
 from minimax_magic.auth.choices import SignedIn
 from minimax_magic.auth.oauth import DeviceCode
@@ -28,7 +29,7 @@ from minimax_magic.errors import (
     LoginDenied,
     LoginExpired,
 )
-from minimax_magic.session import Ask, MiniMax, Session
+from minimax_magic.session import Ask, Session
 from minimax_magic.sign_in import SIMULATOR, SignIn, login
 from minimax_magic.simulator import Simulator
 from minimax_magic.testing import FakeClock, FakeTransport, json_answer
@@ -123,25 +124,6 @@ class Desk:
                 await session.close()
 
         run(whole())
-
-
-@pytest.fixture
-def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
-    """Isolates from the machine and gives a function that sets variables of ours."""
-    for name in [*os.environ]:
-        if name.startswith("MINIMAX_"):
-            monkeypatch.delenv(name)
-    for name in ("config", "secrets", "data"):
-        (tmp_path / name).mkdir()
-        monkeypatch.setenv(f"MINIMAX_{name.upper()}_DIR", str(tmp_path / name))
-    monkeypatch.chdir(tmp_path)
-
-    def set_variables(**variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(f"MINIMAX_{name.upper()}", value)
-
-    set_variables(requests_per_second="0")
-    return set_variables
 
 
 @pytest.fixture

@@ -17,12 +17,10 @@ from minimax_magic.auth.oauth import (
     Proof,
     Tokens,
     device_code_form,
-    read_device_code,
-    read_poll,
-    read_refresh,
     refresh_form,
     token_form,
 )
+from minimax_magic.auth.oauth_answers import read_device_code, read_poll, read_refresh
 from minimax_magic.auth.regions import Region, redirect_target
 from minimax_magic.clock import Clock
 from minimax_magic.errors import AuthError, ProtocolError

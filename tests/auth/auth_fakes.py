@@ -16,6 +16,7 @@ from minimax_magic.auth.bundle_file import BUNDLE_FILE, BundleFile
 from minimax_magic.auth.exchange import AccountClient
 from minimax_magic.auth.oauth import PORTAL, Answer, ClientProfile, Proof
 from minimax_magic.auth.regions import resolve_region
+from minimax_magic.auth.store import leftovers
 from minimax_magic.auth.token_plan import TokenPlan
 from minimax_magic.clock import utc
 from minimax_magic.masked import MaskedStr
@@ -143,3 +144,21 @@ def shown(error: BaseException | None) -> str:
         parts += [f"{frame.name}: {frame.locals}" for frame in frames]
         error = error.__cause__ or error.__context__
     return "\n".join(parts)
+
+
+def aged(obtained_at: float, token: str = ACCESS) -> TokenBundle:
+    fields = {**dict(bundle()), "obtained_at": utc(obtained_at)}
+    return TokenBundle.model_validate({**fields, "access_token": token})
+
+
+def leave(file: BundleFile, content: str) -> Path:
+    """What a writer leaves that is killed before its last step."""
+    left = file.path.with_name(f".{file.path.name}.0123456789ab.tmp")
+    left.write_text(content)
+    assert leftovers(file.path) == [left]
+    return left
+
+
+async def enter(file: BundleFile, clock: FakeClock | None = None) -> None:
+    async with file.lock(clock or FakeClock()):
+        pass

@@ -24,11 +24,11 @@ from typing import Any
 import aiohttp  # noqa: F401  imported here once, not in every process
 import filelock
 
+from minimax_magic import MiniMax
 from minimax_magic.auth.bundle import TokenBundle
 from minimax_magic.auth.bundle_file import BundleFile
 from minimax_magic.clock import SystemClock
 from minimax_magic.errors import MinimaxError
-from minimax_magic.session import MiniMax
 from minimax_magic.transport import AiohttpTransport, HttpResponse
 from minimax_magic.wire.http import HttpRequest
 

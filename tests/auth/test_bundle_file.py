@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from auth_fakes import ACCESS, MARK, NOW, bundle, bundle_file, run, shown
+from auth_fakes import ACCESS, MARK, NOW, aged, bundle, bundle_file, enter, leave, run, shown
 
-from minimax_magic.auth.bundle import TokenBundle, bundle_text, parse_bundle
+from minimax_magic.auth.bundle import bundle_text, parse_bundle
 from minimax_magic.auth.bundle_file import BUNDLE_FILE, BundleBusy, BundleFile
 from minimax_magic.auth.store import leftovers, prepare_folder
 from minimax_magic.clock import utc
@@ -22,24 +22,6 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="permission bits")
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def aged(obtained_at: float, token: str = ACCESS) -> TokenBundle:
-    fields = {**dict(bundle()), "obtained_at": utc(obtained_at)}
-    return TokenBundle.model_validate({**fields, "access_token": token})
-
-
-def leave(file: BundleFile, content: str) -> Path:
-    """What a writer leaves that is killed before its last step."""
-    left = file.path.with_name(f".{file.path.name}.0123456789ab.tmp")
-    left.write_text(content)
-    assert leftovers(file.path) == [left]
-    return left
-
-
-async def enter(file: BundleFile, clock: FakeClock | None = None) -> None:
-    async with file.lock(clock or FakeClock()):
-        pass
 
 
 # ------------------------------------------------------------------------------------- modes

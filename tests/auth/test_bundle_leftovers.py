@@ -7,31 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
-from auth_fakes import ACCESS, MARK, NOW, bundle, bundle_file, run
+from auth_fakes import MARK, NOW, aged, bundle, bundle_file, enter, leave, run
 
-from minimax_magic.auth.bundle import TokenBundle, bundle_text
-from minimax_magic.auth.bundle_file import BundleFile
+from minimax_magic.auth.bundle import bundle_text
 from minimax_magic.auth.store import leftovers
-from minimax_magic.clock import utc
-from minimax_magic.testing import FakeClock
-
-
-def aged(obtained_at: float, token: str = ACCESS) -> TokenBundle:
-    fields = {**dict(bundle()), "obtained_at": utc(obtained_at)}
-    return TokenBundle.model_validate({**fields, "access_token": token})
-
-
-def leave(file: BundleFile, content: str) -> Path:
-    """What a writer leaves that is killed before its last step."""
-    left = file.path.with_name(f".{file.path.name}.0123456789ab.tmp")
-    left.write_text(content)
-    assert leftovers(file.path) == [left]
-    return left
-
-
-async def enter(file: BundleFile, clock: FakeClock | None = None) -> None:
-    async with file.lock(clock or FakeClock()):
-        pass
 
 
 def test_newer_tokens_of_a_killed_writer_are_taken_over(

@@ -31,12 +31,10 @@ from minimax_magic.auth.oauth import (
     Tokens,
     client_profile,
     device_code_form,
-    read_device_code,
-    read_poll,
-    read_refresh,
     refresh_form,
     token_form,
 )
+from minimax_magic.auth.oauth_answers import read_device_code, read_poll, read_refresh
 from minimax_magic.errors import (
     AuthError,
     CredentialInvalid,

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from auth_fakes import ACCESS, MARK, ManualClock, bundle, bundle_file, grant, run, shown
 
+from minimax_magic import MiniMax
 from minimax_magic.auth.bundle import TokenBundle
 from minimax_magic.client.client import Client
 from minimax_magic.errors import CredentialInvalid, CredentialsMissing, RateLimitError
 from minimax_magic.events import RetryScheduled
-from minimax_magic.session import MiniMax
 from minimax_magic.testing import Answer, FakeTransport, json_answer, sse_answer
 from minimax_magic.wire.http import HttpRequest
 

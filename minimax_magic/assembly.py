@@ -1,0 +1,156 @@
+"""Where the parts are put together: `MiniMax`, the client that programs make, and what it is made of.
+
+Nothing else makes clients, transports and limiters, but for the session, which uses the same pieces for
+every cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from minimax_magic import __version__
+from minimax_magic.auth.bundle import TokenBundle
+from minimax_magic.auth.exchange import AccountClient
+from minimax_magic.auth.oauth import client_profile
+from minimax_magic.auth.sources import (
+    AuthSource,
+    Credential,
+    Given,
+    Login,
+    StaticKey,
+    find_credential,
+    region_of,
+)
+from minimax_magic.auth.token_plan import TokenPlan
+from minimax_magic.client.client import Client
+from minimax_magic.client.rate_limit import NoLimit, RateLimiter, TokenBucket
+from minimax_magic.client.retry import RetryPolicy
+from minimax_magic.clock import Clock, SystemClock
+from minimax_magic.config import RetrySettings, Settings, load_settings
+from minimax_magic.config_folders import absolute
+from minimax_magic.transport import AiohttpTransport, Transport
+from minimax_magic.usage.quota import QuotaAlert
+from minimax_magic.wire.address import Endpoint, flavor_named, resolve_endpoint
+
+if TYPE_CHECKING:
+    from types import EllipsisType
+
+USER_AGENT = f"minimax-magic/{__version__}"
+
+
+class MiniMax(Client):
+    """A client for MiniMax, configured as the magics are unless told otherwise.
+
+    Args:
+        api_key: None: the login or key found in `./secrets`, the environment or llm.yaml.
+        bundle: Path of a Token Plan login's bundle, which then is the only one that counts.
+        base_url: A host, with or without `/v1` or `/anthropic`, or a full endpoint.
+        api_flavor: `openai_compat` or `anthropic_messages`; None: told from base_url.
+        group_id: Sent along if given; current MiniMax documents do not ask for it.
+        model: Used where a request names none.
+        requests_per_second: Slots per second for all requests together; None: no limit.
+        idle_timeout_s: Longest silence inside a stream; None: no limit.
+        max_retry_wait_s: A server that asks for more patience fails the request at once.
+        retry: How often and how patiently to try again.
+        transport: For tests; None: aiohttp.
+        clock: For tests; None: the machine's.
+
+    For the arguments from `base_url` on, leaving one out means: as in llm.yaml or the environment.
+
+    Raises:
+        CredentialsMissing: No credential was given and none was found.
+        ConfigError: A setting is wrong, or a file damaged.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        bundle: str | Path | None = None,
+        base_url: str | None = None,
+        api_flavor: str | None = None,
+        group_id: str | None = None,
+        model: str | None = None,
+        requests_per_second: float | EllipsisType | None = ...,
+        idle_timeout_s: float | EllipsisType | None = ...,
+        max_retry_wait_s: float | None = None,
+        retry: RetryPolicy | None = None,
+        transport: Transport | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        settings = load_settings()
+        if base_url is not None:
+            # a flavour that was set for another address says nothing of this one
+            sources = {**settings.sources, "base_url": "the argument base_url"}
+            settings = replace(settings, base_url=base_url, api_flavor=None, sources=sources)
+        if api_flavor is not None:
+            settings = replace(settings, api_flavor=flavor_named(api_flavor))
+        clock = clock or SystemClock()
+        transport = transport or AiohttpTransport()
+        given = Given(
+            api_key=SecretStr(api_key) if api_key is not None else None,
+            bundle=absolute(bundle, settings.start) if bundle is not None else None,
+        )
+        credential = find_credential(settings, given=given)
+        rate = settings.requests_per_second if requests_per_second is ... else requests_per_second
+        super().__init__(
+            endpoint=endpoint_for(settings, credential),
+            auth=make_auth(settings, credential, transport, clock),
+            transport=transport,
+            limiter=make_limiter(rate, clock),
+            clock=clock,
+            model=model or settings.model,
+            user_agent=USER_AGENT,
+            group_id=group_id or settings.group_id,
+            retry=retry or retry_policy(settings.retry),
+            idle_timeout_s=settings.idle_timeout_s if idle_timeout_s is ... else idle_timeout_s,
+            max_retry_wait_s=(
+                settings.max_retry_wait_s if max_retry_wait_s is None else max_retry_wait_s
+            ),
+            quota_alert=QuotaAlert(settings.quota_alert_threshold),
+        )
+
+
+def endpoint_for(
+    settings: Settings, credential: Credential | Login, flavor: str | None = None
+) -> Endpoint:
+    """Where requests go with a credential: a login brings its own server."""
+    base_url = credential.base_url if isinstance(credential, Login) else settings.base_url
+    return resolve_endpoint(base_url, flavor or settings.api_flavor)
+
+
+def make_auth(
+    settings: Settings, credential: Credential | Login, transport: Transport, clock: Clock
+) -> AuthSource:
+    """What gives the bearer for a credential."""
+    if isinstance(credential, Credential):
+        return StaticKey(credential)
+
+    def account(bundle: TokenBundle) -> AccountClient:
+        profile = client_profile(bundle.client_id or settings.auth.client_id, settings.auth.scope)
+        region = region_of(settings, bundle.region)
+        return AccountClient(region, profile, transport, clock, USER_AGENT)
+
+    return TokenPlan(credential.file, account, clock)
+
+
+def make_limiter(requests_per_second: float | None, clock: Clock) -> RateLimiter:
+    return NoLimit() if requests_per_second is None else TokenBucket(requests_per_second, clock)
+
+
+def retry_policy(settings: RetrySettings) -> RetryPolicy:
+    """The policy of llm.yaml's `retry`; its `max_attempts` is the most for any kind of failure."""
+    default = RetryPolicy()
+    most = settings.max_attempts
+    return RetryPolicy(
+        rate_limit_attempts=most,
+        server_error_attempts=min(most, default.server_error_attempts),
+        connection_attempts=min(most, default.connection_attempts),
+        initial_backoff_s=settings.initial_backoff_ms / 1000,
+        max_backoff_s=settings.max_backoff_ms / 1000,
+        backoff_multiplier=settings.backoff_multiplier,
+    )
