@@ -110,6 +110,8 @@ class LoginCommands:
             self._background.loop.call_soon_threadsafe(self._model.cancel)
         self._model = model = LoginModel(self._sign_in)
         model.choose(way=way, region=region, place=place)
+        if used := self._session.status().credential:
+            model.status = f"In use now: {used}."
         display(LoginPanel(model, self._background.submit))  # type: ignore[no-untyped-call]
 
     def _wishes(self, command: Command) -> tuple[str, str, Way]:

@@ -46,6 +46,12 @@ class Panel:
         comm_id = self.find(_model_name="ButtonModel", description=description)
         self.kernel.comm_msg(comm_id, {"method": "custom", "content": {"event": "click"}})
 
+    def show_again(self) -> dict[str, Any]:
+        """What the card answers when a page asks, as after every reload."""
+        (card,) = [i for i, s in self.states.items() if "expires_in_s" in s.get("_esm", "")]
+        self.kernel.comm_msg(card, {"method": "custom", "content": {"kind": "ready"}})
+        return shown(self.kernel.watch(lambda message: bool(shown(message))))
+
     def enter(self, key: str) -> None:
         (field,) = [i for i, s in self.states.items() if "password" in s.get("_esm", "")]
         content = {"method": "custom", "content": {"kind": "key"}}
@@ -117,6 +123,7 @@ def test_login_use_and_logout(kernel: Kernel, sim: Simulator, no_login: Path) ->
 
     assert "logout --yes" in kernel.run("%minimax logout").text()
     assert (no_login / "minimax_token_plan.json").exists()
+    assert "In use now: Token Plan login" in Panel(kernel).show_again()["status"]
     kernel.run("%minimax logout --yes")
     assert not (no_login / "minimax_token_plan.json").exists()
     sim.script(Reply(text="by key"))
