@@ -17,7 +17,6 @@ from minimax_magic.auth.bundle import TokenBundle
 from minimax_magic.auth.exchange import AccountClient
 from minimax_magic.auth.oauth import client_profile
 from minimax_magic.auth.sources import (
-    AuthSource,
     Credential,
     Given,
     Login,
@@ -99,7 +98,11 @@ class MiniMax(Client):
         rate = settings.requests_per_second if requests_per_second is ... else requests_per_second
         super().__init__(
             endpoint=endpoint_for(settings, credential),
-            auth=make_auth(settings, credential, transport, clock),
+            auth=(
+                token_plan(settings, credential, transport, clock)
+                if isinstance(credential, Login)
+                else StaticKey(credential)
+            ),
             transport=transport,
             limiter=make_limiter(rate, clock),
             clock=clock,
@@ -123,19 +126,15 @@ def endpoint_for(
     return resolve_endpoint(base_url, flavor or settings.api_flavor)
 
 
-def make_auth(
-    settings: Settings, credential: Credential | Login, transport: Transport, clock: Clock
-) -> AuthSource:
-    """What gives the bearer for a credential."""
-    if isinstance(credential, Credential):
-        return StaticKey(credential)
+def token_plan(settings: Settings, login: Login, transport: Transport, clock: Clock) -> TokenPlan:
+    """What keeps a login's token fresh."""
 
     def account(bundle: TokenBundle) -> AccountClient:
         profile = client_profile(bundle.client_id or settings.auth.client_id, settings.auth.scope)
         region = region_of(settings, bundle.region)
         return AccountClient(region, profile, transport, clock, USER_AGENT)
 
-    return TokenPlan(credential.file, account, clock)
+    return TokenPlan(login.file, account, clock, region=login.bundle.region)
 
 
 def make_limiter(requests_per_second: float | None, clock: Clock) -> RateLimiter:

@@ -6,49 +6,36 @@ combination of them, and remembers chats.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
-
-from pydantic import SecretStr
+from dataclasses import dataclass
+from typing import Any, cast
 
 from minimax_magic.assembly import (
     USER_AGENT,
     endpoint_for,
-    make_auth,
     make_limiter,
     retry_policy,
+    token_plan,
 )
-from minimax_magic.auth.bundle_file import BUNDLE_FILE
 from minimax_magic.auth.sources import (
     AuthSource,
     Candidate,
     Credential,
-    Given,
     Login,
     StaticKey,
-    candidates,
-    find_credential,
 )
-from minimax_magic.auth.store import SecretStore
+from minimax_magic.auth.token_plan import TokenPlan
 from minimax_magic.client.client import ChatStream, Client
 from minimax_magic.client.rate_limit import RateLimiter
 from minimax_magic.clock import Clock, SystemClock
-from minimax_magic.config import AgentConfig, AuthSettings, Settings, load_settings
-from minimax_magic.errors import ConfigError, CredentialsMissing, MinimaxError
+from minimax_magic.config import AgentConfig, Settings, load_settings
+from minimax_magic.errors import ConfigError, MinimaxError
 from minimax_magic.events import ChatReply, StreamEvent
 from minimax_magic.messages import ChatOptions, Message, ThinkingMode, make_request
 from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.usage.quota import QuotaAlert
 from minimax_magic.wire.address import Endpoint
-
-if TYPE_CHECKING:
-    pass
+from minimax_magic.world import LocalServer, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,37 +71,25 @@ class Status:
     Attributes:
         settings: None: they could not be read.
         endpoint: None: there is nothing to use; `problem` says why.
-        credential: In words, masked.
-        region: Of a login; empty for a key, which does not say.
-        expires_at: Of a login's token; None for a key.
+        credential: None: there is none.
+        described: The credential in words, masked.
         places: Where a credential was looked for, in their order.
         problem: What is wrong, and what to do; empty if nothing is.
     """
 
     settings: Settings | None
     endpoint: Endpoint | None
-    credential: str
-    region: str
-    expires_at: datetime | None
+    credential: Credential | Login | None
+    described: str
     places: tuple[Candidate, ...]
     problem: str
-
-
-class LocalServer(Protocol):
-    """A running simulator: where it is and the key it takes."""
-
-    @property
-    def url(self) -> str: ...
-
-    @property
-    def key(self) -> str: ...
 
 
 class Turn:
     """One prepared request: nothing was sent yet, and everything that could be wrong was checked."""
 
-    def __init__(self, session: Session, ask: Ask, stream: ChatStream) -> None:
-        self._session = session
+    def __init__(self, world: World, ask: Ask, stream: ChatStream) -> None:
+        self._world = world
         self._ask = ask
         self._stream = stream
         self.model = stream.request.model
@@ -139,7 +114,7 @@ class Turn:
         """
         reply = self.reply
         if self._ask.chat is not None and (reply.text.strip() or reply.tool_calls):
-            self._session.chats[self._ask.chat] = (*self._stream.request.messages, reply.message)
+            self._world.chats[self._ask.chat] = (*self._stream.request.messages, reply.message)
 
 
 class Session:
@@ -151,12 +126,8 @@ class Session:
         clock: For the limiter and retries.
 
     Attributes:
-        chats: The turns of each conversation by its name; complete turns only. The simulator has
-            its own, so that nothing made up, thinking and seals included, ever goes to MiniMax.
-        simulator: Where all requests go instead, while it is set: with its own key or a login at it,
-            never with a real credential, and with a folder of secrets of its own.
-        base_url: Instead of the configured one, for a key that was entered for another region in
-            this session; None: as configured.
+        real: MiniMax, as configured.
+        world: What cells use now: `real`, or a simulator's.
     """
 
     def __init__(
@@ -166,73 +137,39 @@ class Session:
         make_transport: Callable[[], Transport] = AiohttpTransport,
         clock: Clock | None = None,
     ) -> None:
-        self.base_url: str | None = None
-        self._simulator: LocalServer | None = None
-        self._chats: dict[bool, dict[str, tuple[Message, ...]]] = {False: {}, True: {}}
-        self._session_keys: dict[bool, SecretStr] = {}
+        self.real = self.world = World(load)
+        self.clock = clock or SystemClock()
         self._load = load
         self._make_transport = make_transport
-        self._clock = clock or SystemClock()
+        self._worlds: dict[LocalServer, World] = {}
         self._clients: dict[tuple[Any, ...], Client] = {}
         self._limiters: dict[float | None, RateLimiter] = {}
-        self._stores: dict[Path, SecretStore] = {}
-        self._plans: dict[tuple[Path, AuthSettings], AuthSource] = {}
+        self._plans: dict[tuple[Any, ...], TokenPlan] = {}
         self._account_transport: Transport | None = None
-        self._sandbox: Path | None = None
+
+    def world_of(self, simulator: LocalServer) -> World:
+        """That of a simulator, which need not be in use."""
+        world = self._worlds.get(simulator)
+        if world is None:
+            world = self._worlds[simulator] = World(self._load, simulator)
+        return world
 
     @property
     def simulator(self) -> LocalServer | None:
-        return self._simulator
+        """Where all requests go instead, while it is set."""
+        return self.world.simulator
 
     @simulator.setter
     def simulator(self, server: LocalServer | None) -> None:
-        if server is not None and server is not self._simulator:
-            self._session_keys.pop(True, None)
-            # never real secrets, and gone with this process
-            self._sandbox = Path(tempfile.mkdtemp(prefix="minimax-simulator-"))
-            weakref.finalize(self, shutil.rmtree, self._sandbox, ignore_errors=True)
-        self._simulator = server
+        self.world = self.real if server is None else self.world_of(server)
 
     @property
     def chats(self) -> dict[str, tuple[Message, ...]]:
-        return self._chats[self.simulator is not None]
-
-    @property
-    def session_key(self) -> SecretStr | None:
-        """An API key for this session alone, never on disk; None if there is none."""
-        return self._session_keys.get(self.simulator is not None)
-
-    @session_key.setter
-    def session_key(self, key: SecretStr | None) -> None:
-        if key is None:
-            self._session_keys.pop(self.simulator is not None, None)
-        else:
-            self._session_keys[self.simulator is not None] = key
+        return self.world.chats
 
     def settings(self) -> Settings:
-        """The settings as of now; with the simulator on its address and its own secrets."""
-        if self.simulator is None:
-            return self.real_settings()
-        settings = self._load()
-        assert self._sandbox is not None
-        folder = self._sandbox / "secrets"
-        return replace(
-            settings,
-            base_url=self.simulator.url,
-            sources={**settings.sources, "base_url": "the simulator"},
-            api_key=None,
-            auth=AuthSettings(bundle=folder / BUNDLE_FILE, region=self.simulator.url),
-            secrets_dir=folder,
-            secrets_label="the simulator's secrets",
-        )
-
-    def real_settings(self) -> Settings:
-        """The settings as of now, whether or not the simulator is on."""
-        settings = self._load()
-        if self.base_url is None:
-            return settings
-        sources = {**settings.sources, "base_url": "this session"}
-        return replace(settings, base_url=self.base_url, sources=sources)
+        """The settings as of now, of what is in use."""
+        return self.world.settings()
 
     def prepare(self, ask: Ask) -> Turn:
         """Everything short of sending.
@@ -243,16 +180,17 @@ class Session:
         """
         if not ask.prompt.strip():
             raise ConfigError("The prompt is empty.", hint="Write it below the %%minimax line.")
-        settings = self.settings()
+        world = self.world
+        settings = world.settings()
         agent = settings.agent(ask.agent) if ask.agent else None
-        history = () if ask.new or ask.chat is None else self.chats.get(ask.chat, ())
+        history = () if ask.new or ask.chat is None else world.chats.get(ask.chat, ())
         request = make_request(
             [*history, {"role": "user", "content": ask.prompt}],
             _options(ask, agent),
             default_model=settings.model,
         )
-        client = self._client(settings, ask.flavor)
-        return Turn(self, ask, client.stream(request, whole=ask.whole))
+        client = self._client(settings, world.credential(settings), ask.flavor)
+        return Turn(world, ask, client.stream(request, whole=ask.whole))
 
     def describe(self) -> str:
         """One line: which model, server, wire and key a cell would use.
@@ -260,30 +198,44 @@ class Session:
         Raises:
             MinimaxError: As `prepare`.
         """
-        settings = self.settings()
-        credential = self._credential(settings)
+        world = self.world
+        settings = world.settings()
+        credential = world.credential(settings)
         endpoint = endpoint_for(settings, credential)
         auth = self._auth(settings, credential)
         return f"{settings.model} at {endpoint.host} over {endpoint.flavor}, {auth.describe()}."
 
     def status(self) -> Status:
         """What a cell would use and why. Never raises: what is wrong is part of the answer."""
+        world = self.world
         settings: Settings | None = None
         endpoint: Endpoint | None = None
+        credential: Credential | Login | None = None
         places: tuple[Candidate, ...] = ()
-        described, region, expires_at, problem = "", "", None, ""
+        described, problem = "", ""
         try:
-            settings = self.settings()
-            places = self._places(settings)
-            credential = self._credential(settings)
+            settings = world.settings()
+            places = world.places(settings, self.clock.time())
+            credential = world.credential(settings)
             endpoint = endpoint_for(settings, credential)
             described = self._auth(settings, credential).describe()
-            if isinstance(credential, Login) and (bundle := credential.file.read()) is not None:
-                region = f"{credential.region.name} ({credential.region.root})"
-                expires_at = bundle.expires_at
         except MinimaxError as error:
             problem = str(error)
-        return Status(settings, endpoint, described, region, expires_at, places, problem)
+        return Status(settings, endpoint, credential, described, places, problem)
+
+    def credential(self) -> Credential | Login:
+        """What a cell would use now.
+
+        Raises:
+            MinimaxError: As `prepare`.
+        """
+        world = self.world
+        return world.credential(world.settings())
+
+    @property
+    def refreshing(self) -> bool:
+        """Whether an answer is awaited that must not be lost."""
+        return any(plan.asking for plan in self._plans.values())
 
     async def close(self) -> None:
         """Closes every connection; a refresh under way comes to its end first."""
@@ -304,68 +256,28 @@ class Session:
             self._account_transport = self._make_transport()
         return self._account_transport
 
-    @property
-    def clock(self) -> Clock:
-        return self._clock
-
-    def credential(self) -> Credential | Login:
-        """What a cell would use now.
-
-        Raises:
-            MinimaxError: As `prepare`.
-        """
-        return self._credential(self.settings())
-
-    def _environ(self) -> Mapping[str, str] | None:
-        """None: that of the process, which the simulator must not see."""
-        return {} if self.simulator is not None else None
-
-    def _given(self) -> Given:
-        return Given(session_key=self.session_key)
-
-    def _places(self, settings: Settings) -> tuple[Candidate, ...]:
-        store, now = self._store(settings), self._clock.time()
-        found = candidates(settings, self._environ(), self._given(), store=store, now=now)
-        if self.simulator is None:
-            return tuple(found)
-        # the simulator sees no environment, and has a key of its own for want of anything else
-        own = [place for place in found if not place.source.startswith("environment ")]
-        used = not any(place.used or place.problem for place in own)
-        return (*own, Candidate("the simulator's own key", found=True, used=used, shown="..."))
-
-    def _store(self, settings: Settings) -> SecretStore:
-        folder = settings.secrets_dir
-        return self._stores.setdefault(folder, SecretStore(folder, settings.secrets_label))
-
-    def _credential(self, settings: Settings) -> Credential | Login:
-        try:
-            return find_credential(
-                settings, self._environ(), self._given(), store=self._store(settings)
-            )
-        except CredentialsMissing:
-            if self.simulator is None:
-                raise
-            return Credential(SecretStr(self.simulator.key), "the simulator")
-
     def _auth(self, settings: Settings, credential: Credential | Login) -> AuthSource:
         """One source for each login, whatever the wire: it refreshes for all of them."""
         if isinstance(credential, Credential):
             return StaticKey(credential)
-        key = (credential.file.path, settings.auth)
+        key = (credential.file.path, credential.bundle.region, settings.auth)
         plan = self._plans.get(key)
         if plan is None:
-            plan = make_auth(settings, credential, self.account_transport, self._clock)
+            plan = token_plan(settings, credential, self.account_transport, self.clock)
             self._plans[key] = plan
         return plan
 
-    def _client(self, settings: Settings, flavor: str | None) -> Client:
+    def _client(
+        self, settings: Settings, credential: Credential | Login, flavor: str | None
+    ) -> Client:
         """The client for these settings, kept while they stay the same, so that its connections and
         its limiter are shared by all cells."""
-        credential = self._credential(settings)
         endpoint = endpoint_for(settings, credential, flavor)
         key = (
             endpoint,
-            credential.secret if isinstance(credential, Credential) else credential.file.path,
+            credential.secret
+            if isinstance(credential, Credential)
+            else (credential.file.path, credential.bundle.region),
             settings.auth,
             settings.group_id,
             settings.requests_per_second,
@@ -377,13 +289,13 @@ class Session:
         client = self._clients.get(key)
         if client is None:
             rate = settings.requests_per_second
-            limiter = self._limiters.setdefault(rate, make_limiter(rate, self._clock))
+            limiter = self._limiters.setdefault(rate, make_limiter(rate, self.clock))
             client = self._clients[key] = Client(
                 endpoint=endpoint,
                 auth=self._auth(settings, credential),
                 transport=self._make_transport(),
                 limiter=limiter,
-                clock=self._clock,
+                clock=self.clock,
                 model=settings.model,
                 user_agent=USER_AGENT,
                 group_id=settings.group_id,

@@ -6,8 +6,7 @@ What to show is for others; here are the choices, the steps and the words for th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +25,7 @@ from minimax_magic.auth.oauth import DeviceCode, client_profile
 from minimax_magic.auth.regions import NAMED_REGIONS, Region
 from minimax_magic.auth.sources import (
     KEY_FILE,
+    Credential,
     Login,
     bundle_file,
     bundle_files,
@@ -34,7 +34,6 @@ from minimax_magic.auth.sources import (
     region_of,
     user_secrets_dir,
 )
-from minimax_magic.auth.store import SecretStore
 from minimax_magic.clock import Clock, SystemClock
 from minimax_magic.config import Settings, load_settings
 from minimax_magic.config_folders import absolute, label_of
@@ -47,16 +46,17 @@ from minimax_magic.wire.address import checked_url, resolve_endpoint
 from minimax_magic.wire.failures import parse_json
 from minimax_magic.wire.http import HttpRequest
 from minimax_magic.wire.remains import REMAINS_PATH, Quota, read_remains
+from minimax_magic.world import Moved, World
 
 if TYPE_CHECKING:
-    from minimax_magic.session import LocalServer
+    from minimax_magic.world import LocalServer
 
 SIMULATOR: Final = "simulator"
 _QUOTA_SILENCE_S: Final = 5.0
 
 
 async def login(
-    region: str = "global",
+    region: str | None = None,
     bundle: str | Path | None = None,
     on_code: Callable[[DeviceCode], None] | None = None,
     timeout_s: float | None = 900.0,
@@ -68,7 +68,8 @@ async def login(
     """Signs in with a Token Plan and stores the bundle; for programs, notebooks have `%minimax login`.
 
     Args:
-        region: `global`, `china`, or the address of an API root.
+        region: `global`, `china`, or the address of an API root; None: as configured, global if it is
+            not.
         bundle: Where to store it; None: as configured, `./secrets/minimax_token_plan.json` if not.
         on_code: Shows the person `.user_code` and `.verification_uri`, good until `.expires_at`; None:
             prints them.
@@ -88,11 +89,19 @@ async def login(
         else bundle_file(settings, absolute(bundle, settings.start))
     )
     try:
+        region = region or configured_region(settings) or "global"
         pending = await begin_login(_account(settings, region, transport, clock), file, clock)
         (on_code or _print_code)(pending.code)
         return await pending.wait(on_state, timeout_s)
     finally:
         await transport.close()
+
+
+def configured_region(settings: Settings) -> str | None:
+    """The region, or the server, that the settings name; None if they name none."""
+    if settings.auth.region is None and settings.sources["base_url"] != "default":
+        return settings.base_url
+    return settings.auth.region
 
 
 def _print_code(code: DeviceCode) -> None:
@@ -108,19 +117,13 @@ class SignIn:
     """One session's side of the login panel. Its coroutines may run on the background loop.
 
     Args:
-        start_simulator: Starts it, or gives the one that runs, and makes it the session's server.
-        stop_simulator: Ends it.
+        start_simulator: Starts it, or gives the one that runs. The session goes on as before until a
+            login there has succeeded.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        start_simulator: Callable[[], LocalServer],
-        stop_simulator: Callable[[], None],
-    ) -> None:
+    def __init__(self, session: Session, start_simulator: Callable[[], LocalServer]) -> None:
         self._session = session
         self._start_simulator = start_simulator
-        self._stop_simulator = stop_simulator
 
     # --------------------------------------------------------------------------------- choices
 
@@ -130,13 +133,11 @@ class SignIn:
             Choice(name, name.capitalize(), urlsplit(root).netloc)
             for name, root in NAMED_REGIONS.items()
         ]
-        simulator = Choice(SIMULATOR, "Simulator", "on this machine, to try it")
+        simulator = Choice(SIMULATOR, "Simulator", "on this machine, to try it; keeps nothing")
         if self._session.simulator is not None:
             return [simulator, *known]
-        settings = self._session.real_settings()
-        wanted = settings.auth.region
-        if wanted is None and settings.sources["base_url"] != "default":
-            wanted = settings.base_url
+        settings = self._session.real.settings()
+        wanted = configured_region(settings)
         if wanted is None:
             return [*known, simulator]
         region = region_of(settings, wanted)
@@ -148,7 +149,7 @@ class SignIn:
 
     def places(self, way: Way) -> list[Choice]:
         """Where a credential can be kept."""
-        settings = self._session.real_settings()
+        settings = self._session.real.settings()
         if way == "key":
             return [
                 Choice("project", "This project", f"{settings.secrets_label}/{KEY_FILE}"),
@@ -167,20 +168,16 @@ class SignIn:
 
     async def begin(self, region: str, place: str) -> Pending:
         """Gets a code to approve; see `begin_login` for errors."""
-        session = self._session
-        settings, address, undo = self._server(region)
-        file = (
-            bundle_files(settings)[0] if region == SIMULATOR else self._bundle_file(settings, place)
-        )
-        async with _undone_if_it_fails(undo):
-            account = _account(settings, address, session.account_transport, session.clock)
-            pending = await begin_login(account, file, session.clock)
+        session, (world, address) = self._session, self._target(region)
+        settings = world.settings()
+        file = self._bundle_file(settings, place)
+        account = _account(settings, address, session.account_transport, session.clock)
+        pending = await begin_login(account, file, session.clock)
 
         async def wait(on_state: OnState) -> SignedIn:
-            async with _undone_if_it_fails(undo):
-                bundle = await pending.wait(on_state)
-            await self._settle(region)
-            return await self._signed_in(file, account.region, bundle)
+            bundle = await pending.wait(on_state)
+            notes = self._use(world)
+            return await self._signed_in(world, file, account.region, bundle, notes)
 
         return Pending(pending.code, wait)
 
@@ -192,54 +189,71 @@ class SignIn:
             ConfigError: It is no key, or cannot be stored.
             APIConnectionError: The server cannot be reached.
         """
-        session = self._session
         key = clean_key(key, "the panel")
-        settings, address, undo = self._server(region)
-        store = SecretStore(settings.secrets_dir, settings.secrets_label)
-        async with _undone_if_it_fails(undo):
-            where = region_of(settings, address)
-            sure = await self._check(key, where)
-            if place == "project":
-                store.write(KEY_FILE, key)
-        await self._settle(region, key if place == "session" else None)
-        notes = [] if sure else ["The server would not say whether the key is right."]
-        if region != SIMULATOR and self._configured_root() != where.root:
-            session.base_url = where.root
+        world, address = self._target(region)
+        settings = world.settings()
+        where = region_of(settings, address)
+        sure = await self._check(key, where, world)
+        store = world.store(settings)
+        if place == "project":
+            store.write(KEY_FILE, key)
+        notes = self._use(world, key if place == "session" else None)
+        if not sure:
+            notes.append("The server would not say whether the key is right.")
+        if self._move_to(world, where, key):
             notes.append(
                 f"Other notebooks need `base_url: {where.root}` in {settings.config_label}/llm.yaml."
             )
-        facts = (
-            ("Region", self._region_words(where)),
-            ("Key", masked(key)),
-            (
-                "Stored in",
-                store.label_of(KEY_FILE) if place == "project" else "memory, for this session",
-            ),
+        source = store.label_of(KEY_FILE) if place == "project" else ""
+        usable, more = self._standing(
+            world,
+            lambda used: isinstance(used, Credential) and used.secret == key,
+            source,
+            left_out_by="token_plan",
         )
-        usable, more = self._standing(region)
-        title = f"The API key for {self._server_words(where)} is ready"
+        stored = source if source and world.simulator is None else "memory, until the kernel ends"
+        facts = (
+            ("Region", _region_words(world, where)),
+            ("Key", masked(key)),
+            ("Stored in", stored),
+        )
+        title = f"The API key for {_server_words(world, where)} is ready"
         return SignedIn(title, facts, " ".join([*notes, *more]), usable)
 
-    async def _check(self, key: SecretStr, where: Region) -> bool:
-        session, server = self._session, self._session.simulator
+    async def _check(self, key: SecretStr, where: Region, world: World) -> bool:
+        session = self._session
         try:
             return await check_key(
                 key, where.root, session.account_transport, USER_AGENT, session.clock.time()
             )
         except CredentialInvalid as error:
-            if server is not None and self._is_simulator(where):
-                error.hint = f"The simulator takes the key {server.key}."
+            if world.simulator is not None:
+                error.hint = f"The simulator takes the key {world.simulator.key}."
             raise
 
-    def _server(self, region: str) -> tuple[Settings, str, Callable[[], None] | None]:
-        """The settings and the address for a region, and how to undo what that took: the simulator is
-        started for it."""
-        session = self._session
+    def _target(self, region: str) -> tuple[World, str]:
+        """What a region is part of, and its address or name."""
         if region != SIMULATOR:
-            return session.real_settings(), region, None
-        undo = self._stop_simulator if session.simulator is None else None
+            return self._session.real, region
         server = self._start_simulator()
-        return session.settings(), server.url, undo
+        return self._session.world_of(server), server.url
+
+    def _use(self, world: World, session_key: SecretStr | None = None) -> list[str]:
+        """Makes the session use what was just signed in with; what there is to say about that."""
+        session = self._session
+        ended = session.simulator is not None and world is session.real
+        session.world = world
+        world.session_key = session_key
+        world.moved = None
+        return ["The simulator is not used any more."] if ended else []
+
+    def _move_to(self, world: World, where: Region, key: SecretStr) -> bool:
+        """Whether cells now go to another server than the configured one, which they only do with the
+        key that was entered for it."""
+        if world.simulator is not None or _root(world) == where.root:
+            return False
+        world.moved = Moved(where.root, key)
+        return _root(world) == where.root
 
     async def log_out(self) -> list[str]:
         """Deletes the login that is in use, or forgets the key of this session; what was done, in
@@ -251,10 +265,10 @@ class SignIn:
             ConfigError: The file cannot be deleted.
         """
         session, said = self._session, []
-        if session.session_key is not None:
-            session.session_key = None
-            if session.simulator is None:
-                session.base_url = None  # it was that key's
+        world = session.world
+        world.moved = None  # whatever was entered for another server is over
+        if world.session_key is not None:
+            world.session_key = None
             said.append("The API key of this session is forgotten.")
         file = self.stored_login()
         if file is not None:
@@ -278,80 +292,74 @@ class SignIn:
     # ------------------------------------------------------------------------------- the words
 
     def _bundle_file(self, settings: Settings, place: str) -> BundleFile:
-        if settings.auth.bundle is not None:
+        if settings.auth.bundle is not None:  # the simulator's is, too
             return bundle_files(settings)[0]
         folder = user_secrets_dir(settings) if place == "user" else settings.secrets_dir
         return bundle_file(settings, folder / BUNDLE_FILE)
 
-    def _configured_root(self) -> str:
-        return resolve_endpoint(self._session.real_settings().base_url).root
-
-    async def _settle(self, region: str, session_key: SecretStr | None = None) -> None:
-        """Makes the session use what was just signed in with."""
-        if region != SIMULATOR and self._session.simulator is not None:
-            await asyncio.to_thread(self._stop_simulator)
-        self._session.session_key = session_key
-        self._session.base_url = None
-
-    async def _signed_in(self, file: BundleFile, region: Region, bundle: TokenBundle) -> SignedIn:
+    async def _signed_in(
+        self, world: World, file: BundleFile, region: Region, bundle: TokenBundle, notes: list[str]
+    ) -> SignedIn:
         left = bundle.seconds_left(self._session.clock.time())
         renewed = "renewed by itself" if bundle.refresh_token else "cannot be renewed"
         facts = [
-            ("Region", self._region_words(region)),
+            ("Region", _region_words(world, region)),
             ("Token", f"valid for {duration(left)}, {renewed}"),
             ("Server", region.base_url(bundle.resource_url)),
         ]
         quota = await self._quota(region, bundle)
         if quota is not None:
             facts.append(("Plan", quota_words(quota)))
-        facts.append(("Stored in", file.label))
-        where = SIMULATOR if self._is_simulator(region) else region.root
-        usable, notes = self._standing(where, file)
-        title = f"Signed in to {self._server_words(region)}"
-        return SignedIn(title, tuple(facts), " ".join(notes), usable)
+        stored = file.label if world.simulator is None else "a temporary folder, for this session"
+        facts.append(("Stored in", stored))
+        usable, more = self._standing(
+            world,
+            lambda used: isinstance(used, Login) and used.file.path == file.path,
+            file.label,
+            left_out_by="static",
+        )
+        title = f"Signed in to {_server_words(world, region)}"
+        return SignedIn(title, tuple(facts), " ".join([*notes, *more]), usable)
 
-    def _is_simulator(self, region: Region) -> bool:
-        server = self._session.simulator
-        return server is not None and region.root == server.url
-
-    def _server_words(self, region: Region) -> str:
-        return "the simulator" if self._is_simulator(region) else urlsplit(region.root).netloc
-
-    def _region_words(self, region: Region) -> str:
-        host = urlsplit(region.root).netloc
-        name = "Simulator" if self._is_simulator(region) else region.name
-        return f"{name} ({host})" if name != host else host
-
-    def _standing(self, region: str, file: BundleFile | None = None) -> tuple[bool, list[str]]:
-        """Whether a cell can be run now, and what may surprise about what it uses.
+    def _standing(
+        self,
+        world: World,
+        ours: Callable[[Credential | Login], bool],
+        source: str,
+        *,
+        left_out_by: str,
+    ) -> tuple[bool, list[str]]:
+        """Whether cells use what was just stored, and what may surprise about that.
 
         Args:
-            file: Of a login; None: it was a key.
+            ours: Tells it from other credentials.
+            source: The place that it was stored in; empty for none.
+            left_out_by: The `auth.mode` that does not look there.
         """
-        if region == SIMULATOR:
-            return True, ["Answers are made up; `%minimax simulator off` goes back to MiniMax."]
-        static = self._session.real_settings().auth.mode == "static"
-        if file is not None and static:
-            unused = "It is not used: auth.mode in llm.yaml is static, which means API keys only."
-        else:
-            places = self._session.status().places
-            problem = next((p.problem for p in places if file and p.source == file.label), "")
-            unused = f"It is not used yet: {problem}" if problem else ""
+        settings = world.settings()
+        problem = ""
         try:
-            used = self._session.credential()
+            used = world.credential(settings)
         except MinimaxError as error:
-            return False, [unused or f"It is not used yet: {error}"]
-        if unused:
-            return True, [unused]
+            used, problem = None, str(error)
+        if used is not None and ours(used):
+            if world.simulator is None:
+                return True, []
+            return True, ["Answers are made up; `%minimax simulator off` goes back to MiniMax."]
+        if settings.auth.mode == left_out_by:
+            return False, [f"It is not used, since auth.mode in llm.yaml is {left_out_by}."]
+        now = self._session.clock.time()
+        places = world.places(settings, now)
+        problem = next((p.problem for p in places if p.source == source and p.problem), problem)
+        if problem or used is None:
+            return False, [f"It is not used yet: {problem}"]
         if isinstance(used, Login):
-            ours = file is not None and used.file.path == file.path
-            return True, (
-                []
-                if ours
-                else [f"The login in {used.source} goes first: `%minimax logout` removes it."]
-            )
-        ours = file is None and (used.source == "this session" or used.source.endswith(KEY_FILE))
-        return True, [] if ours else [f"The key from {used.source} goes first: unset it."]
+            return False, [
+                f"Cells use the login in {used.source} instead: `%minimax logout` removes it."
+            ]
+        return False, [
+            f"Cells use the API key from {used.source} instead: remove it to use this one."
+        ]
 
     async def _quota(self, region: Region, bundle: TokenBundle) -> Quota | None:
         """What is left of the plan; None if that cannot be read: the login is good all the same."""
@@ -374,6 +382,12 @@ class SignIn:
             return read_remains(parse_json(body), url=url, now=self._session.clock.time())
         except MinimaxError:
             return None
+        except asyncio.CancelledError:
+            # the login is stored and in use by now: what is cancelled is this question alone
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,15 +403,18 @@ class Pending:
     wait: Callable[[OnState], Coroutine[Any, Any, SignedIn]] = field(repr=False)
 
 
-@asynccontextmanager
-async def _undone_if_it_fails(undo: Callable[[], None] | None) -> AsyncGenerator[None, None]:
-    """A simulator that was started for a login which comes to nothing is stopped again."""
-    try:
-        yield
-    except BaseException:
-        if undo is not None:
-            await asyncio.to_thread(undo)
-        raise
+def _root(world: World) -> str:
+    return resolve_endpoint(world.settings().base_url).root
+
+
+def _server_words(world: World, region: Region) -> str:
+    return "the simulator" if world.simulator is not None else urlsplit(region.root).netloc
+
+
+def _region_words(world: World, region: Region) -> str:
+    host = urlsplit(region.root).netloc
+    name = "Simulator" if world.simulator is not None else region.name
+    return f"{name} ({host})" if name != host else host
 
 
 def quota_words(quota: Quota) -> str:

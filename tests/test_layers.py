@@ -52,6 +52,7 @@ LEVELS = {
     "assembly": 6,
     "session": 6,
     "sign_in": 6,
+    "world": 6,
     "widgets": 7,
     "ipython": 8,
 }
@@ -76,6 +77,7 @@ HOMES = {
         "session",
         "sign_in",
         "widgets",
+        "world",
     ),
     "sqlite3": ("usage",),
     "traitlets": ("ipython", "widgets.view_models"),

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from pydantic import SecretStr
+from sign_in_desk import BUNDLE, KEY, Desk, configure, facts_of, run
 
 import minimax_magic
 from minimax_magic import MiniMax
 from minimax_magic.auth.bundle_file import BUNDLE_FILE
-from minimax_magic.auth.choices import SignedIn
 from minimax_magic.auth.oauth import DeviceCode
 from minimax_magic.auth.sources import KEY_FILE, Credential, Login, LoginElsewhere
 from minimax_magic.errors import (
@@ -29,21 +28,15 @@ from minimax_magic.errors import (
     LoginDenied,
     LoginExpired,
 )
-from minimax_magic.session import Ask, Session
-from minimax_magic.sign_in import SIMULATOR, SignIn, login
+from minimax_magic.session import Session
+from minimax_magic.sign_in import SIMULATOR, login
 from minimax_magic.simulator import Simulator
 from minimax_magic.testing import FakeClock, FakeTransport, json_answer
 
 T = TypeVar("T")
-KEY = "sk-cp-PLANTED-0123456789abcdefghijklmnop"
-BUNDLE = Path("secrets") / BUNDLE_FILE
 KEY_PATH = Path("secrets") / KEY_FILE
 USERS_BUNDLE = Path("data/secrets") / BUNDLE_FILE
 IGNORED = {".gitignore", f".{BUNDLE_FILE}.lock"}
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(asyncio.wait_for(work, 20))
 
 
 def mode(path: Path) -> int:
@@ -53,77 +46,6 @@ def mode(path: Path) -> int:
 def left_in(folder: str) -> set[str]:
     """What a folder of secrets holds besides what git and locks need."""
     return {path.name for path in Path(folder).rglob("*") if path.is_file()} - IGNORED
-
-
-def facts_of(done: SignedIn) -> dict[str, str]:
-    return dict(done.facts)
-
-
-class Desk:
-    """A session's side of the panel, with a simulator of its own as the magics have one."""
-
-    def __init__(self, **options: Any) -> None:
-        self.session = Session(**{"clock": FakeClock(time.time()), **options})
-        self.own: Simulator | None = None
-        self.sign_in = SignIn(self.session, self.start, self.stop)
-
-    def start(self) -> Simulator:
-        self.own = self.own or Simulator().start()
-        self.session.simulator = self.own
-        return self.own
-
-    def stop(self) -> None:
-        simulator, self.own, self.session.simulator = self.own, None, None
-        if simulator is not None:
-            simulator.stop()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        async def whole() -> T:
-            try:
-                return await work
-            finally:
-                await self.session.close()
-
-        return run(whole())
-
-    def plan(
-        self,
-        region: str,
-        place: str = "project",
-        decide: Callable[[Simulator], None] = lambda server: server.account.approve(),
-        server: Simulator | None = None,
-    ) -> SignedIn:
-        """Signs in with a plan; the person decides before the first question."""
-        self.states: list[str] = []
-
-        async def whole() -> SignedIn:
-            pending = await self.sign_in.begin(region, place)
-            decide(server or self.own or self.start())
-            return await pending.wait(self.states.append)
-
-        return self.run(whole())
-
-    def key(self, key: str, region: str, place: str = "project") -> SignedIn:
-        return self.run(self.sign_in.use_key(SecretStr(key), region, place))
-
-    def log_out(self) -> list[str]:
-        return self.run(self.sign_in.log_out())
-
-    def ask(self) -> None:
-        """Runs a cell, in a session whose clock is real: renewal in the background needs one."""
-        session = Session()
-        session.simulator = self.session.simulator
-        session.base_url = self.session.base_url
-        session.session_key = self.session.session_key
-
-        async def whole() -> None:
-            try:
-                async for _ in session.prepare(Ask("hi")).events():
-                    pass
-            finally:
-                await session.close()
-
-        run(whole())
 
 
 @pytest.fixture
@@ -158,10 +80,6 @@ def server(env: Callable[..., None], sim: Simulator) -> Simulator:
     return sim
 
 
-def configure(text: str) -> None:
-    Path("config/llm.yaml").write_text(f"providers: {{minimax: {{{text}}}}}\n")
-
-
 # ------------------------------------------------------------------------------------- choices
 
 
@@ -170,7 +88,7 @@ def test_the_regions(desk: Desk) -> None:
     assert [(c.value, c.label, c.hint) for c in desk.sign_in.regions()] == [
         ("global", "Global", "api.minimax.io"),
         ("china", "China", "api.minimaxi.com"),
-        ("simulator", "Simulator", "on this machine, to try it"),
+        ("simulator", "Simulator", "on this machine, to try it; keeps nothing"),
     ]
 
 
@@ -438,7 +356,7 @@ def test_a_new_login_replaces_a_key_of_the_session(desk: Desk, server: Simulator
     """What was signed in with last is what is used, not a key that was entered before."""
     desk.key(server.key, server.url, "session")
     desk.plan(server.url, server=server)
-    assert desk.session.session_key is None
+    assert desk.session.world.session_key is None
     assert isinstance(desk.session.credential(), Login)
 
 
@@ -469,7 +387,7 @@ def test_the_simulator_never_meets_anything_real(
     assert own is not None
     assert done.title == "Signed in to the simulator"
     assert facts_of(done)["Region"].startswith("Simulator (127.0.0.1:")
-    assert facts_of(done)["Stored in"] == f"the simulator's secrets/{BUNDLE_FILE}"
+    assert facts_of(done)["Stored in"] == "a temporary folder, for this session"
     assert "made up" in done.note
     used = desk.session.credential()
     assert isinstance(used, Login)
@@ -486,22 +404,25 @@ def test_the_simulator_never_meets_anything_real(
     assert real.source == "environment MINIMAX_CODE_PLAN_KEY"
 
 
-def test_a_real_region_ends_the_simulator(desk: Desk, server: Simulator) -> None:
-    """It goes on while a real login waits or fails, and ends when one succeeds."""
+def test_a_real_region_ends_the_use_of_the_simulator(desk: Desk, server: Simulator) -> None:
+    """Cells go on there while a real login waits or fails, not after one succeeded, which is said. It
+    is not stopped: that is up to whoever started it."""
     own = desk.start()
     with pytest.raises(LoginDenied):
         desk.plan(server.url, decide=lambda s: s.account.deny(), server=server)
     assert desk.session.simulator is own
     done = desk.plan(server.url, server=server)
     assert desk.session.simulator is None
-    assert not own.running
+    assert done.note == "The simulator is not used any more."
+    assert own.running
     assert own.requests == []
     assert BUNDLE.exists()
     assert facts_of(done)["Stored in"] == f"secrets/{BUNDLE_FILE}"
     desk.start()
-    desk.key(server.key, server.url, "session")
+    done = desk.key(server.key, server.url, "session")
+    assert done.note == "The simulator is not used any more."
     assert desk.session.simulator is None
-    assert desk.session.session_key is not None
+    assert desk.session.world.session_key is not None
 
 
 @pytest.mark.parametrize("on_before", [True, False])
@@ -555,7 +476,7 @@ def test_a_key_for_this_session(desk: Desk, server: Simulator, env: Callable[...
     server.key = "sk-api-of-the-session-0123456789"
     done = desk.key(server.key, server.url, "session")
     assert left_in(".") == set()
-    assert facts_of(done)["Stored in"] == "memory, for this session"
+    assert facts_of(done)["Stored in"] == "memory, until the kernel ends"
     assert facts_of(done)["Key"] == "sk-api-..."
     assert server.key not in repr(done)
     assert done.note == ""
@@ -563,13 +484,13 @@ def test_a_key_for_this_session(desk: Desk, server: Simulator, env: Callable[...
     desk.ask()
     assert server.requests[-1].headers["Authorization"] == f"Bearer {server.key}"
     desk.key(server.key, server.url, "project")  # another choice ends the earlier one
-    assert desk.session.session_key is None
+    assert desk.session.world.session_key is None
 
 
 def test_a_key_of_another_region(desk: Desk, sim: Simulator) -> None:
     """It is used at its own server in this session, and what others need is said."""
     done = desk.key(sim.key, sim.url)
-    assert desk.session.base_url == sim.url
+    assert desk.session.settings().base_url == sim.url
     assert done.note == f"Other notebooks need `base_url: {sim.url}` in config/llm.yaml."
     desk.ask()
     assert sim.requests[-1].headers["Authorization"] == f"Bearer {sim.key}"
@@ -581,7 +502,7 @@ def test_a_forgotten_key_takes_its_region_along(desk: Desk, sim: Simulator) -> N
     desk.key(sim.key, sim.url, "session")
     assert desk.session.settings().base_url == sim.url
     assert desk.log_out() == ["The API key of this session is forgotten."]
-    assert desk.session.session_key is None
+    assert desk.session.world.session_key is None
     assert desk.session.settings().sources["base_url"] == "default"
 
 
@@ -595,7 +516,7 @@ def test_a_wrong_key_is_not_kept(desk: Desk, server: Simulator) -> None:
             desk.key(KEY, SIMULATOR, place)
         desk.stop()
     assert left_in(".") == set()
-    assert desk.session.session_key is None
+    assert desk.session.world.session_key is None
     with pytest.raises(CredentialsMissing):
         desk.session.credential()
 
@@ -634,10 +555,15 @@ def test_a_server_that_is_not_there(env: Callable[..., None]) -> None:
 def test_a_key_in_the_environment_goes_before_a_file(
     desk: Desk, server: Simulator, env: Callable[..., None]
 ) -> None:
-    """It is said that the stored key is not the one that is used."""
+    """It is said that the stored key is not the one that is used; one for this session is."""
     env(coding_api_key=KEY)
     done = desk.key(server.key, server.url)
-    assert done.note == ("The key from environment MINIMAX_CODING_API_KEY goes first: unset it.")
+    assert done.note == (
+        "Cells use the API key from environment MINIMAX_CODING_API_KEY instead: remove it to use this "
+        "one."
+    )
+    assert not done.usable
+    assert desk.key(server.key, server.url, "session").usable
 
 
 def test_a_login_goes_before_a_key(desk: Desk, server: Simulator) -> None:
@@ -645,41 +571,57 @@ def test_a_login_goes_before_a_key(desk: Desk, server: Simulator) -> None:
     desk.plan(server.url, server=server)
     done = desk.key(server.key, server.url)
     assert done.note == (
-        f"The login in secrets/{BUNDLE_FILE} goes first: `%minimax logout` removes it."
+        f"Cells use the login in secrets/{BUNDLE_FILE} instead: `%minimax logout` removes it."
     )
+    assert not done.usable
 
 
 def test_a_login_of_the_project_goes_before_one_of_the_user(desk: Desk, server: Simulator) -> None:
     """It is said when the new one is not the one that is used."""
     desk.plan(server.url, server=server)
     done = desk.plan(server.url, "user", server=server)
-    assert done.note.startswith(f"The login in secrets/{BUNDLE_FILE} goes first")
-    assert desk.plan(server.url, server=server).note == ""
+    assert done.note.startswith(f"Cells use the login in secrets/{BUNDLE_FILE} instead: ")
+    assert not done.usable
+    done = desk.plan(server.url, server=server)
+    assert (done.usable, done.note) == (True, "")
 
 
 def test_a_mode_of_keys_alone_leaves_a_login_unused(
     desk: Desk, server: Simulator, env: Callable[..., None]
 ) -> None:
-    """With `auth.mode: static` it is said that it is not used, and whether a cell can be run all the
-    same."""
+    """With `auth.mode: static` it is said that a login is not used, also if a key is there instead."""
     configure("auth: {mode: static}")
-    done = desk.plan(server.url, server=server)
-    assert "auth.mode in llm.yaml is static" in done.note
-    assert not done.usable
-    env(code_plan_key=KEY)
-    done = desk.plan(server.url, server=server)
-    assert "auth.mode in llm.yaml is static" in done.note
-    assert done.usable
+    for _ in range(2):
+        done = desk.plan(server.url, server=server)
+        assert done.note == "It is not used, since auth.mode in llm.yaml is static."
+        assert not done.usable
+        env(code_plan_key=KEY)
+
+
+def test_a_mode_of_logins_alone_leaves_a_key_unused(desk: Desk, server: Simulator) -> None:
+    """With `auth.mode: token_plan` that is said of a key in a file, with and without a login; one for
+    this session was asked for and is used."""
+    configure("auth: {mode: token_plan}")
+    unused = "It is not used, since auth.mode in llm.yaml is token_plan."
+    done = desk.key(server.key, server.url)
+    assert (done.usable, done.note) == (False, unused)
+    assert desk.plan(server.url, server=server).usable
+    done = desk.key(server.key, server.url)
+    assert (done.usable, done.note) == (False, unused)
+    done = desk.key(server.key, server.url, "session")
+    assert (done.usable, done.note) == (True, "")
 
 
 def test_a_login_for_another_server_than_the_configured(
     desk: Desk, sim: Simulator, env: Callable[..., None]
 ) -> None:
-    """It is stored, and it is said why it is not used yet."""
+    """It is stored, and it is said why it is not used yet and what to do."""
     env(base_url="https://api.minimax.io")
     for _ in range(2):
         done = desk.plan(sim.url, server=sim)
         assert done.note.startswith("It is not used yet: The login is for 127.0.0.1:")
+        assert "Remove base_url, or log in for that server with `%minimax login`." in done.note
+        assert not done.usable
         assert BUNDLE.exists()
         env(code_plan_key=KEY)  # which then is used, but not for being first
 
@@ -783,9 +725,10 @@ def test_the_status_of_a_login(desk: Desk, server: Simulator) -> None:
     assert status.problem == ""
     assert status.endpoint is not None
     assert status.endpoint.root == server.url
-    assert server.url in status.region
-    assert status.expires_at is not None
-    assert 800 < status.expires_at.timestamp() - time.time() < 1000
+    assert isinstance(status.credential, Login)
+    assert status.credential.region.root == server.url
+    assert 800 < status.credential.bundle.expires_at.timestamp() - time.time() < 1000
+    assert f"from secrets/{BUNDLE_FILE}" in status.described
     assert [place.source for place in status.places if place.used] == [f"secrets/{BUNDLE_FILE}"]
     assert "sim-" not in repr(status)
 

@@ -31,7 +31,7 @@ class SignedIn:
         title: `Signed in to api.minimax.io`.
         facts: Names and values, in the order to show them.
         note: Something to know, for example an environment variable that goes first; may be empty.
-        usable: Whether a cell can be run now, with this or another credential; the note says why not.
+        usable: Whether cells use it now; if not, the note says why.
     """
 
     title: str

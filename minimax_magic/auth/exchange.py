@@ -92,7 +92,7 @@ class AccountClient:
         if target is None:
             raise AuthError(
                 f"{urlsplit(url).hostname} points to {there} for signing in, which is not "
-                f"{urlsplit(self.region.account).hostname}: nothing was sent there.",
+                f"{urlsplit(self.region.accounts[0]).hostname}: nothing was sent there.",
                 hint="Check the region and `auth` in llm.yaml.",
                 status=answer.status,
             )

@@ -5,6 +5,7 @@ Nothing here shows anything; who runs it is told what goes on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -69,7 +70,8 @@ class PendingLogin:
             obtained_at=utc(now),
             client_id=self.account.profile.client_id,
         )
-        async with self.file.lock(self.clock):
+        # however long another process needs: these tokens are nowhere else
+        async with self.file.lock(self.clock, patience_s=math.inf):
             self.file.write(bundle)
         return bundle
 

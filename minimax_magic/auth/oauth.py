@@ -17,13 +17,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from minimax_magic.errors import (
-    MinimaxError,
-)
+from minimax_magic.errors import CredentialInvalid
 from minimax_magic.masked import MaskedStr
-from minimax_magic.wire.failures import (
-    error_from_response,
-)
 
 LOGIN_AGAIN: Final = "Log in again with `%minimax login`."
 
@@ -165,16 +160,6 @@ class Answer:
             return self.now
         return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
 
-    def error(self) -> MinimaxError:
-        return error_from_response(
-            self.status,
-            self.headers,
-            self.body,
-            url=self.url,
-            now=self.now,
-            secrets=self.secrets,
-        )
-
 
 # ------------------------------------------------------------------------------------- forms
 
@@ -205,3 +190,16 @@ def refresh_form(client_id: str, refresh_token: SecretStr) -> dict[str, str]:
         "client_id": client_id,
         "refresh_token": MaskedStr(refresh_token.get_secret_value()),
     }
+
+
+def login_ended(where: str, status: int | None = None) -> CredentialInvalid:
+    """The error for a refresh token that is used up or was revoked.
+
+    Args:
+        where: Who says so: a server, or the file that it is in.
+    """
+    return CredentialInvalid(
+        f"The login has ended: its refresh token is not taken any more ({where}).",
+        hint=LOGIN_AGAIN,
+        status=status,
+    )

@@ -13,12 +13,19 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from minimax_magic.auth.oauth import LOGIN_AGAIN, Answer, DeviceCode, NotYet, Proof, Tokens
+from minimax_magic.auth.oauth import (
+    LOGIN_AGAIN,
+    Answer,
+    DeviceCode,
+    NotYet,
+    Proof,
+    Tokens,
+    login_ended,
+)
 from minimax_magic.auth.regions import consent_page
 from minimax_magic.clock import utc
 from minimax_magic.errors import (
     AuthError,
-    CredentialInvalid,
     LoginDenied,
     LoginExpired,
     MinimaxError,
@@ -126,8 +133,10 @@ def read_refresh(answer: Answer) -> Tokens:
     payload = _payload(answer)
     if payload is None and answer.status < 300:  # a login page of the network, for instance
         raise _trouble(answer, "answered with something that is no answer")
-    if payload is None or _in_trouble(answer):
-        raise answer.error()
+    if _in_trouble(answer):
+        raise _trouble(answer, f"is in trouble at the moment (HTTP {answer.status})")
+    if payload is None:
+        raise _no_sign_in(answer)
     if answer.status < 300 and payload.get("access_token"):
         return _tokens(payload, answer)
     said = _said(payload)
@@ -135,11 +144,7 @@ def read_refresh(answer: Answer) -> Tokens:
     if not dead and answer.status < 300 and (passing := _passing(payload, answer)) is not None:
         raise passing
     if dead or answer.status < 300:
-        raise CredentialInvalid(
-            f"The login has ended: {_host(answer)} does not take its refresh token any more.",
-            hint=LOGIN_AGAIN,
-            status=answer.status,
-        )
+        raise login_ended(_host(answer), answer.status)
     raise _refused(answer, payload, "the token could not be renewed")
 
 
@@ -223,8 +228,10 @@ def _object(answer: Answer) -> _Payload:
     payload = _payload(answer)
     if payload is not None:
         return payload
+    if _in_trouble(answer):
+        raise _trouble(answer, f"is in trouble at the moment (HTTP {answer.status})")
     if answer.status >= 300:
-        raise answer.error()
+        raise _no_sign_in(answer)
     # not a word of it is quoted: tokens that were cut off on their way look like this
     came = short(answer.headers.get("content-type", ""), 60) or "no content type"
     raise ProtocolError(
@@ -259,13 +266,25 @@ def _in_trouble(answer: Answer) -> bool:
 
 
 def _trouble(answer: Answer, what: str) -> ServerError:
-    return ServerError(f"{_host(answer)} {what}.", hint="Try again.", status=answer.status)
+    return ServerError(
+        f"{_host(answer)} {what}.", hint="Try again in a minute.", status=answer.status
+    )
+
+
+def _no_sign_in(answer: Answer) -> AuthError:
+    """A refusal that is no JSON comes from a server that knows nothing of signing in."""
+    missing = answer.status in (404, 405)
+    return AuthError(
+        f"{_host(answer)} {'offers' if missing else 'allows'} no sign-in (HTTP {answer.status}).",
+        hint="Choose another region, or use an API key.",
+        status=answer.status,
+    )
 
 
 def _refused(answer: Answer, payload: _Payload, what: str) -> MinimaxError:
     """The refusal in the server's words; trouble on its side stays what it is."""
     if _in_trouble(answer):
-        return answer.error()
+        return _trouble(answer, f"is in trouble at the moment (HTTP {answer.status})")
     words = error_in(payload)
     detail = payload.get("error_description")
     said = detail if isinstance(detail, str) else words.message if words else ""

@@ -61,7 +61,8 @@ class Region:
         root: The API root, which the bundle keeps.
         code_url: Where a device code is asked for.
         token_url: Where tokens come from, and are renewed.
-        account: Scheme and host that these two may redirect to, and no other.
+        accounts: Where these two may redirect to, and nowhere else: schemes and hosts, the region's own
+            first.
         domains: What may be sent the token, with all below; empty for a region that is none of
             MiniMax's own, where it is that one server, port and all.
     """
@@ -70,7 +71,7 @@ class Region:
     root: str
     code_url: str
     token_url: str
-    account: str
+    accounts: tuple[str, ...]
     domains: tuple[str, ...]
 
     def trusts(self, url: str) -> bool:
@@ -116,20 +117,24 @@ def resolve_region(
     host = (urlsplit(root).hostname or "").lower()
     family = _family(host)
     if family is None:
-        name, account = urlsplit(root).netloc, root
+        name = urlsplit(root).netloc
+        accounts: tuple[str, ...] = (root,)
         domains: tuple[str, ...] = ()
         code_url, token_url = f"{root}/oauth/code", f"{root}/oauth/token"
     else:
-        name, account = family.name, family.account
+        name = family.name
         # the two Chinese ones are taken to be one
-        domains = sum((other.domains for other in _FAMILIES if other.name == name), ())
-        code_url, token_url = f"{account}/oauth2/device/code", f"{account}/oauth2/token"
+        same = [family, *(f for f in _FAMILIES if f.name == name and f is not family)]
+        accounts = tuple(other.account for other in same)
+        domains = tuple(domain for other in same for domain in other.domains)
+        code_url = f"{family.account}/oauth2/device/code"
+        token_url = f"{family.account}/oauth2/token"
     return Region(
         name=name,
         root=root,
         code_url=_endpoint(code_endpoint, "auth.code_endpoint") or code_url,
         token_url=_endpoint(token_endpoint, "auth.refresh_endpoint") or token_url,
-        account=account,
+        accounts=accounts,
         domains=domains,
     )
 
@@ -137,7 +142,7 @@ def resolve_region(
 def redirect_target(region: Region, location: str) -> str | None:
     """Where a redirect of one of the two addresses may be followed to; None if it may not."""
     # a bare path stays on the host that answered, which need not be the region's own
-    return location if _origin(location) == _origin(region.account) else None
+    return location if _origin(location) in map(_origin, region.accounts) else None
 
 
 def consent_page(uri: str) -> str | None:

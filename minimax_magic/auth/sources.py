@@ -12,7 +12,7 @@ Places, first wins:
 6. the file ./secrets/minimax_code_plan_key.txt
 7. `api_key` in llm.yaml, whose default is ${MINIMAX_API_KEY:-}
 
-With `auth.mode: static` logins are left out, with `token_plan` all keys.
+With `auth.mode: static` logins are left out, with `token_plan` all keys but those of 1 and 2.
 
 A place that holds only blanks is as good as empty. One that holds something which cannot be a key, or
 a damaged bundle, is an error, not passed over: silently using another account would be worse. A login
@@ -98,10 +98,12 @@ class Login:
     """A Token Plan login, as found.
 
     Attributes:
+        bundle: What was in the file.
         base_url: Where its requests go.
     """
 
     file: BundleFile
+    bundle: TokenBundle
     region: Region
     base_url: str
 
@@ -163,11 +165,14 @@ class Given:
         api_key: The argument of `MiniMax`; goes before everything.
         bundle: The same for a bundle's path.
         session_key: What was entered for this session alone.
+        files_only: Look in the secrets folder and nowhere else, for a server that must not get what
+            is meant for MiniMax.
     """
 
     api_key: SecretStr | None = None
     bundle: Path | None = None
     session_key: SecretStr | None = None
+    files_only: bool = False
 
 
 def find_credential(
@@ -246,7 +251,7 @@ def candidates(
         try:
             found = place.look()
         except LoginElsewhere as error:
-            rows.append(Candidate(place.source, found=True, problem=error.message))
+            rows.append(Candidate(place.source, found=True, problem=str(error)))
             decided = decided or place.wanted
             continue
         except ConfigError as error:
@@ -369,10 +374,13 @@ def _places(
         for file in bundle_files(settings):
             wanted = mode == "token_plan" and settings.auth.bundle is not None
             yield _Place(file.label, lambda file=file: _login(settings, file), wanted)  # type: ignore[misc]
-    if mode != "token_plan":
+    if mode == "token_plan":
+        return
+    if not given.files_only:
         for variable in KEY_VARIABLES:
             yield _value(f"environment {variable}", _secret(environ.get(variable)))
-        yield _Place(store.label_of(KEY_FILE), lambda: _stripped(store.read(KEY_FILE)))
+    yield _Place(store.label_of(KEY_FILE), lambda: _stripped(store.read(KEY_FILE)))
+    if not given.files_only:
         yield _value(settings.sources["api_key"], settings.api_key)
 
 
@@ -389,7 +397,7 @@ def _login(settings: Settings, file: BundleFile) -> Login | None:
     if bundle is None:
         return None
     region = region_of(settings, bundle.region)
-    return Login(file, region, login_base_url(settings, region, bundle))
+    return Login(file, bundle, region, login_base_url(settings, region, bundle))
 
 
 def region_of(settings: Settings, region: str) -> Region:
@@ -406,8 +414,7 @@ def region_of(settings: Settings, region: str) -> Region:
 
 
 def _shown_login(login: Login, now: float) -> str:
-    bundle = login.file.read()
-    left = bundle.seconds_left(now) if bundle else 0.0
+    left = login.bundle.seconds_left(now)
     state = f"token valid for {duration(left)}" if left > 0 else "token to be renewed"
     return f"login at {urlsplit(login.region.root).netloc}, {state}"
 

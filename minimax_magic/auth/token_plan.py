@@ -16,7 +16,7 @@ from typing import Final
 from minimax_magic.auth.bundle import TokenBundle
 from minimax_magic.auth.bundle_file import BundleFile
 from minimax_magic.auth.exchange import AccountClient
-from minimax_magic.auth.oauth import LOGIN_AGAIN, Tokens
+from minimax_magic.auth.oauth import LOGIN_AGAIN, Tokens, login_ended
 from minimax_magic.clock import Clock, utc
 from minimax_magic.errors import (
     APIConnectionError,
@@ -59,7 +59,12 @@ class TokenPlan:
     Args:
         file: The bundle.
         account: Makes who refreshes, for the region and client of a bundle.
+        region: What the bundle has to be for: its tokens go to a server that was chosen for that region,
+            and somebody may sign in elsewhere with the same file. None: whatever it is for.
         keep_fresh: Refresh ahead of time in a background task, from the first use until `close`.
+
+    Attributes:
+        asking: A refresh has the lock, and its answer must not be lost.
     """
 
     def __init__(
@@ -68,15 +73,17 @@ class TokenPlan:
         account: Callable[[TokenBundle], AccountClient],
         clock: Clock,
         *,
+        region: str | None = None,
         keep_fresh: bool = True,
     ) -> None:
         self.file = file
+        self._region = region
         self._account = account
         self._clock = clock
         self._keep_fresh = keep_fresh
         self._refreshing: asyncio.Task[TokenBundle] | None = None
         self._background: asyncio.Task[None] | None = None
-        self._asking = False  # a refresh has the lock
+        self.asking = False
         self._failed_at: float | None = None
         self._refused: str | None = None  # a refresh token that will never be taken again
         # what could not be written, after the bundle that it is to replace
@@ -118,7 +125,7 @@ class TokenPlan:
         be lost. One that still waits for its turn has nothing to lose."""
         task, self._background = self._background, None
         running = self._running_refresh()
-        if running is not None and not self._asking:
+        if running is not None and not self.asking:
             running.cancel()
         if task is not None and task.get_loop() is asyncio.get_running_loop():
             task.cancel()
@@ -133,6 +140,12 @@ class TokenPlan:
         if bundle is None:
             raise CredentialsMissing(
                 f"The login is gone: there is no {self.file.label} any more.", hint=LOGIN_AGAIN
+            )
+        if self._region is not None and bundle.region != self._region:
+            raise ConfigError(
+                f"The login in {self.file.label} is for {bundle.region} now, no longer for "
+                f"{self._region}.",
+                hint="Run the cell again, or make the client anew.",
             )
         return bundle
 
@@ -209,7 +222,7 @@ class TokenPlan:
     async def _refresh(self, enough: Enough) -> TokenBundle:
         try:
             async with self.file.lock(self._clock):
-                self._asking = True
+                self.asking = True
                 self._write_unsaved()
                 bundle = self._read()
                 if enough(bundle):  # another process was faster
@@ -219,7 +232,7 @@ class TokenPlan:
             self._failed_at = self._clock.monotonic()
             raise
         finally:
-            self._asking = False
+            self.asking = False
 
     async def _exchange(self, bundle: TokenBundle, enough: Enough) -> TokenBundle:
         """Asks for new tokens and writes them; under the lock."""
@@ -230,7 +243,7 @@ class TokenPlan:
                 hint=LOGIN_AGAIN,
             )
         if self._is_refused(bundle):
-            raise self._ended()
+            raise login_ended(self.file.label)
         try:
             tokens = await self._ask(bundle)
         except CredentialInvalid:
@@ -271,12 +284,6 @@ class TokenPlan:
     def _is_refused(self, bundle: TokenBundle) -> bool:
         token = bundle.refresh_token
         return token is not None and token.get_secret_value() == self._refused
-
-    def _ended(self) -> CredentialInvalid:
-        return CredentialInvalid(
-            f"The login in {self.file.label} has ended: its refresh token is not taken any more.",
-            hint=LOGIN_AGAIN,
-        )
 
     def _cooling_down(self) -> bool:
         failed_at = self._failed_at

@@ -215,9 +215,14 @@ class Client:
         Raises:
             MinimaxError: The failure itself, if it is not to be tried again.
         """
-        if isinstance(error, CredentialInvalid) and not tries.refreshed:
-            tries.refreshed = True
-            if await self._auth.force_refresh(tries.bearer):
+        if isinstance(error, CredentialInvalid) and tries.bearer is not None:
+            if tries.refreshed:
+                error.hint = (
+                    "It is not taken although it was just renewed: log in again with "
+                    "`%minimax login`, and check the region."
+                )
+            elif await self._auth.force_refresh(tries.bearer):
+                tries.refreshed = True
                 return None
         wait_s = tries.attempts.after(error)
         if wait_s is None:
@@ -307,6 +312,7 @@ class Client:
         route = self._route
         while True:
             await self._limiter.acquire()
+            tries.bearer = None  # what follows is no server's word on a token
             # masked here too, whoever wrote the source: tracebacks may show this variable
             tries.bearer = bearer = MaskedStr(await self._auth.fresh_bearer())
             request = self._http_request(route, bearer, body, stream=stream)

@@ -81,7 +81,7 @@ SUBCOMMANDS = {
 }
 # what may stand behind a command, each with the name of its value; empty for a flag
 COMMAND_OPTIONS: dict[str, dict[str, str]] = {
-    "login": {"--region": "NAME", "--key": "", "--user": "", "--text": ""},
+    "login": {"--region": "NAME", "--key": "", "--session": "", "--user": "", "--text": ""},
     "logout": {"--yes": ""},
     "setup": {"--force": ""},
 }

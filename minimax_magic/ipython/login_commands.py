@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from minimax_magic.auth.sources import Login
 from minimax_magic.errors import CredentialsMissing, MinimaxError
 from minimax_magic.ipython.arguments import Command
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted, LineError
@@ -80,12 +81,13 @@ class LoginCommands:
     def logout(self, command: Command) -> None:
         try:
             file = self._sign_in.stored_login()
-            if file is None and self._session.session_key is None:
-                print("There is no login to remove. `%minimax status` shows what is used.")
+            has_key = self._session.world.session_key is not None
+            if file is None and not has_key:
+                print(f"There is no login to remove.{self._in_use()}")
                 return
             if not command.has("--yes"):
                 what = [file.label] if file is not None else []
-                if self._session.session_key is not None:
+                if has_key:
                     what.append("the API key of this session")
                 print(f"This removes {' and '.join(what)}. Run `%minimax logout --yes` to do it.")
                 return
@@ -106,13 +108,31 @@ class LoginCommands:
         from minimax_magic.widgets.view_models import LoginModel
 
         region, place, way = self._wishes(command)
-        if self._model is not None:  # of an earlier panel, which would go on asking
-            self._background.loop.call_soon_threadsafe(self._model.cancel)
+        self.stop_waiting()  # an earlier panel would go on asking
         self._model = model = LoginModel(self._sign_in)
         model.choose(way=way, region=region, place=place)
-        if used := self._session.status().credential:
-            model.status = f"In use now: {used}."
+        model.status = self._in_use().strip()
         display(LoginPanel(model, self._background.submit))  # type: ignore[no-untyped-call]
+
+    def stop_waiting(self, region: str | None = None) -> None:
+        """Ends the login that a panel waits for, if there is one.
+
+        Args:
+            region: Only if it is there; None: wherever it is.
+        """
+        model = self._model
+        if model is not None and region in (None, model.region):
+            self._background.loop.call_soon_threadsafe(model.cancel)
+
+    def _in_use(self) -> str:
+        """A sentence about the credential that cells use now; empty if there is none."""
+        match self._session.status().credential:
+            case None:
+                return ""
+            case Login() as login:
+                return f" In use now: the login in {login.source}."
+            case key:
+                return f" In use now: the API key from {key.source}."
 
     def _wishes(self, command: Command) -> tuple[str, str, Way]:
         """What the options preset: region, place and way.
@@ -129,7 +149,10 @@ class LoginCommands:
                 "goes into MINIMAX_BASE_URL or llm.yaml."
             )
         places = [choice.value for choice in self._sign_in.places(way)]
-        place = "user" if command.has("--user") else places[0]
+        wanted = [place for place in ("user", "session") if command.has(f"--{place}")]
+        place = wanted[0] if wanted else places[0]
+        if place == "session" and way == "plan":
+            raise LineError("--session keeps an API key for this session only: it goes with --key.")
         if place not in places:
             raise LineError(
                 "--user keeps a Token Plan login for all notebooks, not a key."
@@ -142,6 +165,7 @@ class LoginCommands:
 
     def _login_in_text(self, command: Command) -> None:
         region, place, way = self._wishes(command)
+        self._announce(region, place, way)
         if way == "key":
             key = self._ask_key()
             done = self._wait(self._sign_in.use_key(key, region, place))
@@ -159,6 +183,15 @@ class LoginCommands:
             finally:
                 self._forget_code()
         print(signed_in_text(done))
+
+    def _announce(self, region: str, place: str, way: Way) -> None:
+        """Where this is going, before anything is asked."""
+        where = next(c for c in self._sign_in.regions() if c.value == region)
+        kept = next(c for c in self._sign_in.places(way) if c.value == place)
+        if where.value == "simulator":
+            print("Signing in to the simulator; nothing is kept.")
+        else:
+            print(f"Signing in to {where.hint}; kept in {kept.hint.removeprefix('in ')}.")
 
     def _forget_code(self) -> None:
         """In a notebook what was printed is saved; the code has served its purpose."""
@@ -231,12 +264,14 @@ def status_text(status: Status) -> str:
         rows += [
             ("Server", endpoint.root),
             ("Wire", str(endpoint.flavor)),
-            ("Credential", status.credential),
+            ("Credential", status.described),
         ]
-        if status.region:
-            rows.append(("Region", status.region))
-        if status.expires_at is not None:
-            rows.append(("Token until", _local(status.expires_at)))
+        if isinstance(status.credential, Login):
+            region = status.credential.region
+            rows += [
+                ("Region", f"{region.name} ({region.root})"),
+                ("Token until", _local(status.credential.bundle.expires_at)),
+            ]
     if settings is not None:
         rows.append(("base_url", f"{settings.base_url} ({settings.sources['base_url']})"))
     lines = _table(rows)

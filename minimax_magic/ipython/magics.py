@@ -7,6 +7,7 @@ imported inside the functions, at the first prompt.
 from __future__ import annotations
 
 import atexit
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import CodeType
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from minimax_magic.ipython.runner import CellRun
     from minimax_magic.session import Session, Turn
     from minimax_magic.simulator import Simulator
+
+_CLOSE_S, _REFRESH_S = 2.0, 4.5
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -106,6 +109,7 @@ class MiniMaxMagics(Magics):
         self._session: Session | None = None
         self._background: BackgroundLoop | None = None
         self._simulator: Simulator | None = None
+        self._starting = threading.Lock()
         self._logins: LoginCommands | None = None
         self._drawn: tuple[int, object] | None = None
 
@@ -240,39 +244,32 @@ class MiniMaxMagics(Magics):
             case "setup":
                 self._set_up(force=command.has("--force"))
             case "simulator":
-                simulator = self._start_simulator()
+                simulator = self.session.simulator = self._start_simulator()
                 print(
                     f"Simulator at {simulator.url}\n"
                     "Answers are made up here: nothing is sent to MiniMax, nothing is charged.\n"
                     "`%minimax simulator off` ends it."
                 )
             case "simulator off":
-                was_on = self._simulator is not None
-                self._stop_simulator()
-                print(
-                    "The simulator is off: prompts go to the configured server again."
-                    if was_on
-                    else "No simulator was running."
-                )
+                running, self._simulator, self.session.simulator = self._simulator, None, None
+                if running is None:
+                    print("No simulator was running.")
+                    return
+                self.logins.stop_waiting("simulator")
+                running.stop()
+                print("The simulator is off: prompts go to the configured server again.")
             case other:
                 self._decide(approve=other.endswith("approve"))
 
     def _start_simulator(self) -> Simulator:
-        """The one that runs, or a new one, as the session's server. From any thread."""
-        if self._simulator is None:
-            from minimax_magic.simulator import Simulator
+        """The one that runs, or a new one. From any thread."""
+        with self._starting:
+            if self._simulator is None:
+                from minimax_magic.simulator import Simulator
 
-            # about as fast as a real model writes: slower than it could, or nobody would see it stream
-            simulator = Simulator(delay_s=0.012)
-            simulator.start()
-            self._simulator = simulator
-        self.session.simulator = self._simulator
-        return self._simulator
-
-    def _stop_simulator(self) -> None:
-        simulator, self._simulator, self.session.simulator = self._simulator, None, None
-        if simulator is not None:
-            simulator.stop()
+                # about as fast as a real model writes: slower than it could, or nobody would see it
+                self._simulator = Simulator(delay_s=0.012).start()
+            return self._simulator
 
     def _decide(self, *, approve: bool) -> None:
         """What a click on the simulator's consent page does, for browsers that cannot reach it."""
@@ -294,7 +291,7 @@ class MiniMaxMagics(Magics):
             from minimax_magic.ipython.login_commands import LoginCommands
             from minimax_magic.sign_in import SignIn
 
-            sign_in = SignIn(self.session, self._start_simulator, self._stop_simulator)
+            sign_in = SignIn(self.session, self._start_simulator)
             self._logins = LoginCommands(self._shell, self.session, sign_in, self.background)
         return self._logins
 
@@ -303,7 +300,7 @@ class MiniMaxMagics(Magics):
         from minimax_magic.ipython.login_commands import somebody_is_there
 
         try:
-            settings = self.session.real_settings()
+            settings = self.session.real.settings()
             wizard.run(
                 (lambda prompt, _: input(prompt)) if somebody_is_there(self._shell) else None,
                 print,
@@ -365,8 +362,11 @@ class MiniMaxMagics(Magics):
     def close(self) -> None:
         """Closes connections and ends the background thread and the simulator."""
         if self._session is not None and self._background is not None:
-            with suppress(TimeoutError):  # a connection that hangs ends with the thread
-                self._background.submit(self._session.close()).result(2)
+            # a connection that hangs ends with the thread; new tokens on their way are worth the time
+            # that Jupyter gives a kernel to end
+            patience_s = _REFRESH_S if self._session.refreshing else _CLOSE_S
+            with suppress(TimeoutError):
+                self._background.submit(self._session.close()).result(patience_s)
         if self._background is not None:
             self._background.stop()
         if self._simulator is not None:

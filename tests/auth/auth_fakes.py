@@ -97,11 +97,18 @@ def bundle_file(folder: Path, content: TokenBundle | None = None) -> BundleFile:
 
 
 def plan(
-    file: BundleFile, transport: Any, clock: Any = None, *, keep_fresh: bool = False
+    file: BundleFile,
+    transport: Any,
+    clock: Any = None,
+    *,
+    region: str | None = None,
+    keep_fresh: bool = False,
 ) -> TokenPlan:
     """A login whose refreshes go to `transport`."""
     clock = clock or FakeClock()
-    return TokenPlan(file, lambda _: account(transport, clock), clock, keep_fresh=keep_fresh)
+    return TokenPlan(
+        file, lambda _: account(transport, clock), clock, region=region, keep_fresh=keep_fresh
+    )
 
 
 class ManualClock(FakeClock):

@@ -124,6 +124,30 @@ def test_the_old_address_leads_to_the_new_one(status: int) -> None:
     assert transport.sent[0].body == transport.sent[1].body
 
 
+@pytest.mark.parametrize(
+    ("region", "first", "second"),
+    [("china", "minimaxi.com", "minimax.cn"), ("api.minimax.cn", "minimax.cn", "minimaxi.com")],
+)
+def test_china_may_move_from_one_name_to_the_other(region: str, first: str, second: str) -> None:
+    """Both are account hosts of that region: the form goes along unchanged."""
+    urls = [f"https://account.{name}/oauth2/token" for name in (first, second)]
+    transport = FakeTransport(redirect(urls[1]), grant())
+    tokens = run(account(transport, region=region).refresh(SecretStr(REFRESH)))
+    assert tokens.access_token.get_secret_value() == f"access-{MARK}-2"
+    assert [request.url for request in transport.sent] == urls
+    assert transport.sent[0].body == transport.sent[1].body
+
+
+@pytest.mark.parametrize("region", ["global", "china"])
+def test_no_region_leads_to_another(region: str) -> None:
+    """A Chinese refresh token is never sent to the global account host, nor the other way round."""
+    there = {"global": "account.minimax.cn", "china": "account.minimax.io"}[region]
+    transport = FakeTransport(redirect(f"https://{there}/oauth2/token"), grant())
+    with pytest.raises(AuthError, match=f"points to {there} .*nothing was sent there"):
+        run(account(transport, region=region).refresh(SecretStr(REFRESH)))
+    assert len(transport.sent) == 1
+
+
 def test_a_relative_redirect_stays_on_its_host() -> None:
     """A gateway may answer with a bare path."""
     transport = FakeTransport(redirect("/oauth2/token"), grant())

@@ -240,6 +240,53 @@ def test_another_process_holds_the_bundle(tmp_path: Path) -> None:
     run(go())
 
 
+async def storing(flow: Flow, pending: PendingLogin, wait_s: float) -> asyncio.Task[TokenBundle]:
+    """An approved login that has been waiting for the lock for so long by its clock."""
+    task = asyncio.create_task(pending.wait(flow.states.append))
+    while STORING not in flow.states:
+        await asyncio.sleep(0)
+    begin = flow.clock.now
+    while flow.clock.now < begin + wait_s and not task.done():
+        await asyncio.sleep(0)
+    return task
+
+
+def test_approved_tokens_wait_for_the_lock_however_long(tmp_path: Path) -> None:
+    """They are nowhere else: another process may hang for longer than a refresh would wait."""
+    flow = Flow(tmp_path, grant())
+
+    async def go() -> None:
+        pending = await flow.begin()
+        async with BundleFile(flow.file.path).lock(FakeClock()):
+            task = await storing(flow, pending, wait_s=150)
+            assert not task.done()
+            assert flow.file.read() is None
+        assert await task == flow.file.read()
+
+    run(go())
+    kept = flow.file.read()
+    assert kept is not None
+    assert kept.access_token.get_secret_value() == f"access-{MARK}-2"
+    assert flow.polls == 1
+
+
+def test_waiting_for_the_lock_can_be_cancelled(tmp_path: Path) -> None:
+    """Nothing is stored then, and the lock is free for others."""
+    flow = Flow(tmp_path, grant())
+
+    async def go() -> None:
+        pending = await flow.begin()
+        async with BundleFile(flow.file.path).lock(FakeClock()):
+            task = await storing(flow, pending, wait_s=10)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        async with flow.file.lock(FakeClock(), patience_s=0):
+            assert flow.file.read() is None
+
+    run(go())
+
+
 @pytest.mark.parametrize("failure", [LOST, NONSENSE, json_answer({"error": "no"}, status=400)])
 def test_no_failure_shows_a_secret(
     tmp_path: Path, failure: Any, caplog: pytest.LogCaptureFixture

@@ -16,6 +16,7 @@ from minimax_magic.auth.bundle import bundle_text
 from minimax_magic.auth.bundle_file import BUNDLE_FILE, NEXO_BUNDLE_FILE, BundleFile
 from minimax_magic.auth.sources import (
     KEY_FILE,
+    KEY_VARIABLES,
     Candidate,
     Credential,
     Given,
@@ -216,6 +217,58 @@ def test_a_login_of_no_region_is_an_error(places: Places) -> None:
         places.find()
 
 
+def test_a_found_login_has_what_was_in_its_file(places: Places) -> None:
+    """The same bundle that its region and server were told from, also if the file changes."""
+    path = places.login(region="https://api.minimaxi.com", resource_url=None)
+    found = places.find()
+    assert isinstance(found, Login)
+    assert found.bundle == BundleFile(path).read()
+    assert found.bundle.region == found.region.root == "https://api.minimaxi.com"
+    places.login()
+    assert found.bundle.region == "https://api.minimaxi.com"
+    assert MARK not in repr(found)
+
+
+# ------------------------------------------------------------------------------- files alone
+
+LOCAL = "http://127.0.0.1:8765"
+
+
+def _fill_all_but_files(places: Places) -> None:
+    for variable in (*KEY_VARIABLES, "MINIMAX_API_KEY"):
+        places.environ[variable] = f"sk-{MARK}"
+    places.llm(f"    api_key: sk-{MARK}\n")
+
+
+def test_files_only_looks_into_no_environment_and_no_llm_yaml(places: Places) -> None:
+    """What is meant for MiniMax is not there for another server: not found, nor shown as a place."""
+    _fill_all_but_files(places)
+    assert places.used() == f"environment {KEY_VARIABLES[0]}"
+    places.given = Given(files_only=True)
+    with pytest.raises(CredentialsMissing):
+        places.find()
+    looked = [(c.source.removeprefix(f"{places.root}/"), c.found) for c in places.candidates()]
+    assert looked == [
+        (LOGIN, False),
+        (NEXO, False),
+        (f"data/secrets/{BUNDLE_FILE}", False),
+        (f"secrets/{KEY_FILE}", False),
+    ]
+
+
+def test_files_only_takes_what_is_in_the_secrets_folder(places: Places) -> None:
+    """The key's file, and before it a login; arguments still go before both."""
+    _fill_all_but_files(places)
+    places.given = Given(files_only=True)
+    (places.root / "secrets").mkdir()
+    (places.root / "secrets" / KEY_FILE).write_text("sk-file")
+    assert places.used() == f"secrets/{KEY_FILE}"
+    places.login()
+    assert places.used() == LOGIN
+    places.given = Given(session_key=_key(), files_only=True)
+    assert places.used() == "this session"
+
+
 # ------------------------------------------------------------------------------ where it goes
 
 
@@ -276,6 +329,10 @@ def test_a_login_for_another_server(places: Places) -> None:
     row = next(place for place in places.candidates() if place.source == LOGIN)
     assert (row.found, row.used, row.shown) == (True, False, "")
     assert row.problem.startswith("The login is for api.minimax.io, but")
+    with pytest.raises(LoginElsewhere) as caught:
+        places.find()
+    assert caught.value.hint
+    assert row.problem == f"{caught.value.message} {caught.value.hint}"
     places.key()
     assert places.used() == f"environment {ENV_1}"
 

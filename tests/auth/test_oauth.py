@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -25,7 +26,9 @@ from pydantic import SecretStr
 
 from minimax_magic.auth.oauth import (
     CODING_PLAN,
+    LOGIN_AGAIN,
     PORTAL,
+    Answer,
     NotYet,
     Proof,
     Tokens,
@@ -43,7 +46,6 @@ from minimax_magic.errors import (
     MinimaxError,
     ProtocolError,
     RateLimitError,
-    RequestRejected,
     ServerError,
 )
 
@@ -173,7 +175,9 @@ CODE_FAILURES = [
     (json.dumps(code())[:60], 200, ProtocolError, "that is no answer"),
     ("<html>Log in to the hotel's network</html>", 200, ProtocolError, "text/html that is no"),
     ("[]", 200, ProtocolError, "that is no answer"),
-    ("<html>Bad Gateway</html>", 502, ServerError, "answered 502"),
+    ("<html>Bad Gateway</html>", 502, ServerError, r"in trouble at the moment \(HTTP 502\)"),
+    ("<html>Not Found</html>", 404, AuthError, r"offers no sign-in \(HTTP 404\)"),
+    ("<html>Forbidden</html>", 403, AuthError, r"allows no sign-in \(HTTP 403\)"),
     ({"error": "invalid_client"}, 401, AuthError, "invalid_client"),
     (
         {"error": "invalid_request", "error_description": f"bad state {PROOF.state}"},
@@ -182,8 +186,8 @@ CODE_FAILURES = [
         r"bad state \*\*\*",
     ),
     (base_resp(1004, "login fail"), 200, AuthError, "login fail"),
-    (base_resp(1002, "rate limit"), 429, RateLimitError, "rate limit"),
-    ({"error": "server_error"}, 500, ServerError, "server_error"),
+    (base_resp(1002, "rate limit"), 429, ServerError, r"in trouble at the moment \(HTTP 429\)"),
+    ({"error": "server_error"}, 500, ServerError, r"in trouble at the moment \(HTTP 500\)"),
     ("{}", 404, AuthError, "HTTP 404"),
 ]
 
@@ -194,6 +198,7 @@ def test_no_code_was_given(body: Any, status: int, kind: type[MinimaxError], wor
     answer = answered(body, status, **{"content-type": "text/html"})
     with pytest.raises(kind, match=words) as caught:
         read_device_code(answer, PROOF)
+    assert type(caught.value) is kind
     assert caught.value.hint
     assert MARK not in shown(caught.value)
 
@@ -245,7 +250,8 @@ POLL_FAILURES = [
     (json.dumps(granted())[:60], 200, ProtocolError, "that is no answer"),
     (granted(access_token=f"{ACCESS}\r\nX-Evil: 1"), 200, ProtocolError, "no usable token"),
     (granted(access_token={"token": ACCESS}), 200, ProtocolError, "no usable token"),
-    ("<html>Not Found</html>", 404, RequestRejected, "answered 404"),
+    ("<html>Not Found</html>", 404, AuthError, r"offers no sign-in \(HTTP 404\)"),
+    ("<html>Forbidden</html>", 403, AuthError, r"allows no sign-in \(HTTP 403\)"),
 ]
 
 
@@ -331,8 +337,11 @@ REFRESH_FAILURES = [
     (f"<html>Bad Gateway {REFRESH}</html>", 502, ServerError),
     ("<html>hotel</html>", 200, ServerError),
     (json.dumps(granted())[:60], 200, ServerError),
-    ("slower", 429, RateLimitError),
-    ("<html>Not Found</html>", 404, RequestRejected),
+    ("slower", 429, ServerError),
+    ({"error": "slow_down"}, 429, ServerError),
+    ("", 408, ServerError),
+    ("<html>Not Found</html>", 404, AuthError),
+    ("<html>Forbidden</html>", 403, AuthError),
     (granted(access_token=f"{ACCESS} x"), 200, ProtocolError),
 ]
 
@@ -345,6 +354,56 @@ def test_a_refresh_that_fails(body: Any, status: int, kind: type[MinimaxError]) 
     assert type(caught.value) is kind
     assert caught.value.hint
     assert MARK not in shown(caught.value)
+
+
+def test_an_ended_login_says_who_ended_it() -> None:
+    """The server that refused the refresh token is named, and what to do about it."""
+    with pytest.raises(CredentialInvalid, match=r"login has ended.*account.minimax.io") as caught:
+        read_refresh(answered({"error": "invalid_grant"}, 400))
+    assert caught.value.status == 400
+    assert caught.value.hint == LOGIN_AGAIN
+
+
+# ------------------------------------------------------------- refusals of a server without logins
+
+READERS: dict[str, Callable[[Answer], Any]] = {
+    "device code": lambda answer: read_device_code(answer, PROOF),
+    "poll": read_poll,
+    "refresh": read_refresh,
+}
+NO_SIGN_IN = {401: "allows", 402: "allows", 403: "allows", 404: "offers", 405: "offers"}
+CHAT_HINTS = ("base_url", "balance", "requests_per_second", "api_key", "model")
+
+
+@pytest.mark.parametrize("status", NO_SIGN_IN)
+@pytest.mark.parametrize("body", ["<html>no</html>", "", "[]", "Nope"])
+@pytest.mark.parametrize("reader", READERS)
+def test_a_refusal_that_is_no_json_has_words_of_its_own(
+    reader: str, body: str, status: int
+) -> None:
+    """The server knows nothing of signing in: none of what helps with a chat request is advised."""
+    with pytest.raises(AuthError) as caught:
+        READERS[reader](answered(body, status))
+    error = caught.value
+    assert type(error) is AuthError
+    assert error.message == (f"account.minimax.io {NO_SIGN_IN[status]} no sign-in (HTTP {status}).")
+    assert error.status == status
+    assert error.hint == "Choose another region, or use an API key."
+    assert not [word for word in CHAT_HINTS if word in str(error)]
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 529])
+@pytest.mark.parametrize("body", ["<html>later</html>", "", {"error": "rate limit (1002)"}])
+@pytest.mark.parametrize("reader", ["device code", "refresh"])
+def test_trouble_of_the_account_server_is_a_server_error(
+    reader: str, body: Any, status: int
+) -> None:
+    """Whatever its body says, it may be tried again, and no limit of ours is to blame."""
+    with pytest.raises(ServerError) as caught:
+        READERS[reader](answered(body, status))
+    error = caught.value
+    assert error.message == f"account.minimax.io is in trouble at the moment (HTTP {status})."
+    assert (error.status, error.hint) == (status, "Try again in a minute.")
 
 
 def test_an_answer_does_not_show_itself() -> None:

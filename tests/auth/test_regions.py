@@ -8,6 +8,7 @@ from minimax_magic.auth.regions import consent_page, redirect_target, resolve_re
 from minimax_magic.errors import ConfigError
 
 GLOBAL, CHINA = "https://account.minimax.io", "https://account.minimaxi.com"
+CHINA_2 = "https://account.minimax.cn"
 LOCAL = "http://127.0.0.1:8765"
 
 
@@ -23,20 +24,17 @@ LOCAL = "http://127.0.0.1:8765"
         ("https://api.minimax.chat/v1", "Global", "https://api.minimax.chat", GLOBAL),
         ("https://api.minimaxi.chat", "Global", "https://api.minimaxi.chat", GLOBAL),
         ("https://api.minimaxi.com/anthropic", "China", "https://api.minimaxi.com", CHINA),
-        (
-            "https://api.minimax.cn",
-            "China",
-            "https://api.minimax.cn",
-            "https://account.minimax.cn",
-        ),
+        ("https://api.minimax.cn", "China", "https://api.minimax.cn", CHINA_2),
     ],
 )
 def test_a_known_region_has_an_account_host(
     written: str, name: str, root: str, account: str
 ) -> None:
-    """On MiniMax's own hosts one signs in at the account host of their family."""
+    """On MiniMax's own hosts one signs in at the account host of their family, the first of those
+    that may answer."""
     region = resolve_region(written)
-    assert (region.name, region.root, region.account) == (name, root, account)
+    assert (region.name, region.root, region.accounts[0]) == (name, root, account)
+    assert set(region.accounts) == ({GLOBAL} if name == "Global" else {CHINA, CHINA_2})
     assert region.code_url == f"{account}/oauth2/device/code"
     assert region.token_url == f"{account}/oauth2/token"
 
@@ -54,7 +52,7 @@ def test_a_known_region_has_an_account_host(
 def test_any_other_region_has_the_endpoints_of_the_reference_page(written: str, root: str) -> None:
     """A gateway or simulator serves `oauth/code` and `oauth/token` below its root."""
     region = resolve_region(written)
-    assert (region.root, region.account, region.domains) == (root, root, ())
+    assert (region.root, region.accounts, region.domains) == (root, (root,), ())
     assert region.code_url == f"{root}/oauth/code"
     assert region.token_url == f"{root}/oauth/token"
 
@@ -64,7 +62,7 @@ def test_configured_endpoints_win() -> None:
     old = "https://api.minimax.io/oauth"
     region = resolve_region("global", code_endpoint=f"{old}/code", token_endpoint=f"{old}/token")
     assert (region.code_url, region.token_url) == (f"{old}/code", f"{old}/token")
-    assert region.account == GLOBAL
+    assert region.accounts == (GLOBAL,)
 
 
 @pytest.mark.parametrize("written", ["", "mars and venus", "ftp://x.example", "http://x.example"])
@@ -156,6 +154,39 @@ def test_redirects_lead_to_the_account_host_alone(location: str, followed: bool)
     """Same scheme, host and port, or it is not followed."""
     target = redirect_target(resolve_region("global"), location)
     assert target == (location if followed else None)
+
+
+@pytest.mark.parametrize("region", ["china", "https://api.minimax.cn", "https://api.minimaxi.com"])
+@pytest.mark.parametrize(
+    ("location", "followed"),
+    [
+        (f"{CHINA}/oauth2/token", True),
+        (f"{CHINA_2}/oauth2/token", True),
+        (f"{CHINA_2}:443/other", True),
+        ("http://account.minimax.cn/oauth2/token", False),
+        ("https://account.minimax.cn:8443/oauth2/token", False),
+        ("https://api.minimax.cn/oauth2/token", False),
+        ("https://account.minimax.cn.evil.example/", False),
+        ("https://account.minimax.cn@evil.example/", False),
+        (f"{GLOBAL}/oauth2/token", False),
+        ("https://[", False),
+        ("", False),
+    ],
+)
+def test_the_chinese_account_hosts_may_lead_to_each_other(
+    region: str, location: str, followed: bool
+) -> None:
+    """They are one region under two names; the global one is another."""
+    target = redirect_target(resolve_region(region), location)
+    assert target == (location if followed else None)
+
+
+@pytest.mark.parametrize("location", [GLOBAL, CHINA, CHINA_2, "http://127.0.0.1:8766"])
+def test_another_region_redirects_to_itself_alone(location: str) -> None:
+    """A gateway or simulator does not hand a form on to anybody."""
+    region = resolve_region(LOCAL)
+    assert redirect_target(region, f"{location}/oauth/token") is None
+    assert redirect_target(region, f"{LOCAL}/other") == f"{LOCAL}/other"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from auth_fakes import (
     grant,
     plan,
     run,
+    settle,
+    shown,
 )
 
 from minimax_magic.auth.bundle import bundle_text
@@ -118,6 +120,80 @@ def test_the_region_and_client_of_the_bundle_are_asked(tmp_path: Path) -> None:
     file = bundle_file(tmp_path, bundle(0, region="https://api.minimaxi.com", client_id="c"))
     run(TokenPlan(file, make, FakeClock(), keep_fresh=False).fresh_bearer())
     assert asked == [("https://api.minimaxi.com", "c")]
+
+
+# ---------------------------------------------------------------------------- somewhere else
+
+HERE, ELSEWHERE = "https://api.minimax.io", "https://api.minimaxi.com"
+NOT_HERE = rf"is for {ELSEWHERE} now, no longer for {HERE}\."
+
+
+@pytest.mark.parametrize("left_s", [900, 50, 0])
+def test_a_login_elsewhere_gives_no_token(tmp_path: Path, left_s: float) -> None:
+    """Good, near its end or ended: it is neither given nor refreshed, and the error names both."""
+    file = bundle_file(tmp_path, bundle(900))
+    transport = FakeTransport(grant())
+    source = plan(file, transport, region=HERE)
+    assert run(source.fresh_bearer()) == ACCESS
+    there = bundle(left_s, region=ELSEWHERE, access_token="theirs", refresh_token="theirs")
+    BundleFile(file.path).write(there)
+    for _ in range(2):
+        for asking in (source.fresh_bearer(), source.force_refresh(ACCESS), source.force_refresh()):
+            with pytest.raises(ConfigError, match=NOT_HERE) as caught:
+                run(asking)
+            assert "make the client anew" in caught.value.hint
+            assert "theirs" not in shown(caught.value)
+    with pytest.raises(ConfigError, match=NOT_HERE):
+        source.describe()
+    assert transport.sent == []
+    assert BundleFile(file.path).read() == there
+
+
+def test_who_signs_in_here_again_is_used_at_once(tmp_path: Path) -> None:
+    """The other login leaves nothing behind; a source that is for any region takes both."""
+    file = bundle_file(tmp_path, bundle(900, region=ELSEWHERE, access_token="theirs"))
+    source = plan(file, FakeTransport(grant()), region=HERE)
+    with pytest.raises(ConfigError):
+        run(source.fresh_bearer())
+    assert run(plan(file, FakeTransport(grant())).fresh_bearer()) == "theirs"
+    BundleFile(file.path).write(bundle(900, access_token="new"))
+    assert run(source.fresh_bearer()) == "new"
+
+
+def test_signing_in_elsewhere_while_a_refresh_waits(tmp_path: Path) -> None:
+    """What is read again under the lock is looked at again: nothing is sent for it."""
+    file = bundle_file(tmp_path, bundle(0))
+    transport = FakeTransport(grant())
+    source = plan(file, transport, region=HERE)
+
+    async def go() -> None:
+        async with BundleFile(file.path).lock(FakeClock()):
+            waiting = asyncio.create_task(source.fresh_bearer())
+            await settle()
+            assert not waiting.done()
+            file.write(bundle(900, region=ELSEWHERE, access_token="theirs"))
+        with pytest.raises(ConfigError, match=NOT_HERE):
+            await waiting
+
+    run(go())
+    assert transport.sent == []
+
+
+@pytest.mark.parametrize("left_s", [900, 0])
+def test_signing_in_elsewhere_during_a_refresh(tmp_path: Path, left_s: float) -> None:
+    """After `invalid_grant` the other login's tokens are neither used nor refreshed."""
+    file = bundle_file(tmp_path, bundle(0))
+    there = bundle(left_s, region=ELSEWHERE, access_token="theirs", refresh_token="r")
+
+    def elsewhere(request: HttpRequest) -> Answer:
+        file.path.write_text(bundle_text(there))
+        return DEAD
+
+    transport = FakeTransport(elsewhere, grant())
+    with pytest.raises(ConfigError, match=NOT_HERE):
+        run(plan(file, transport, region=HERE).fresh_bearer())
+    assert len(transport.sent) == 1
+    assert BundleFile(file.path).read() == there
 
 
 # --------------------------------------------------------------------------------- one for all

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from auth_fakes import ACCESS, MARK, ManualClock, bundle, bundle_file, grant, run, shown
 
-from minimax_magic import MiniMax
+from minimax_magic import MiniMax, login
 from minimax_magic.auth.bundle import TokenBundle
+from minimax_magic.auth.bundle_file import BundleFile
+from minimax_magic.auth.oauth import LOGIN_AGAIN
 from minimax_magic.client.client import Client
-from minimax_magic.errors import CredentialInvalid, CredentialsMissing, RateLimitError
+from minimax_magic.errors import (
+    ConfigError,
+    CredentialInvalid,
+    CredentialsMissing,
+    RateLimitError,
+)
 from minimax_magic.events import RetryScheduled
-from minimax_magic.testing import Answer, FakeTransport, json_answer, sse_answer
+from minimax_magic.simulator import Simulator
+from minimax_magic.testing import Answer, FakeClock, FakeTransport, json_answer, sse_answer
 from minimax_magic.wire.http import HttpRequest
 
 NEW = f"access-{MARK}-2"
@@ -83,7 +93,7 @@ def _nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.chdir(tmp_path)
 
 
-def client(folder: Path, server: Server, content: TokenBundle, **more: Any) -> MiniMax:
+def client(folder: Path, server: FakeTransport, content: TokenBundle, **more: Any) -> MiniMax:
     file = bundle_file(folder, content)
     options = {"requests_per_second": None, "clock": Clock(), **more}
     return MiniMax(bundle=file.path, transport=server, **options)
@@ -113,7 +123,10 @@ def test_a_second_refusal_is_final(tmp_path: Path, caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.DEBUG), pytest.raises(CredentialInvalid) as caught:
         run(chat(client(tmp_path, server, bundle(900))))
     assert (caught.value.status, caught.value.code) == (401, 1004)
-    assert "region" in caught.value.hint
+    assert caught.value.hint == (
+        "It is not taken although it was just renewed: log in again with `%minimax login`, and check "
+        "the region."
+    )
     assert server.bearers == [ACCESS, NEW]
     assert server.refreshes == 1
     assert MARK not in shown(caught.value)
@@ -170,6 +183,66 @@ def test_a_stream_is_refreshed_too(tmp_path: Path) -> None:
     assert server.bearers == [ACCESS, NEW]
 
 
+def test_an_ended_login_keeps_its_own_words(tmp_path: Path) -> None:
+    """The refresh was refused before any request: it is not tried twice, nor called a refused key."""
+    dead = json_answer({"error": "invalid_grant"}, status=400)
+    transport = FakeTransport(dead)
+    with pytest.raises(CredentialInvalid, match="The login has ended") as caught:
+        run(chat(client(tmp_path, transport, bundle(0))))
+    assert caught.value.hint == LOGIN_AGAIN
+    assert len(transport.sent) == 1
+
+
+# ---------------------------------------------------------------------------- signed in elsewhere
+
+
+def test_a_server_never_sees_a_token_of_another(tmp_path: Path) -> None:
+    """Somebody signs in at B with the file of a client that was made for A: A gets no request, B no
+    refresh, and a new client goes to B."""
+    file = tmp_path / "b.json"
+
+    async def go(a: Simulator, b: Simulator) -> None:
+        await login(a.url, file, lambda _: a.account.approve(), clock=FakeClock(time.time()))
+        async with MiniMax(bundle=file, requests_per_second=None) as one:
+            await one.chat("one")
+            await login(b.url, file, lambda _: b.account.approve(), clock=FakeClock(time.time()))
+            seen = len(a.requests), len(b.requests)
+            for _ in range(2):
+                with pytest.raises(ConfigError) as caught:
+                    await one.chat("two")
+                assert a.url in caught.value.message
+                assert b.url in caught.value.message
+            assert (len(a.requests), len(b.requests)) == seen
+        assert b.account.refreshes == 0
+        theirs = json.loads(file.read_text())["access_token"]
+        assert theirs not in repr([dict(request.headers) for request in a.requests])
+        async with MiniMax(bundle=file, requests_per_second=None) as other:
+            await other.chat("three")
+        assert len(a.requests) == seen[0]
+        assert f"Bearer {theirs}" in [
+            request.headers.get("Authorization") for request in b.requests
+        ]
+
+    with Simulator() as a, Simulator() as b:
+        run(go(a, b))
+
+
+@pytest.mark.parametrize("left_s", [900, 0])
+def test_signing_in_elsewhere_during_a_request(tmp_path: Path, left_s: float) -> None:
+    """A 401 of the old server does not lead to the new login's token, nor to its refresh."""
+    file = bundle_file(tmp_path)
+    there = bundle(left_s, region="https://api.minimaxi.com", access_token=f"theirs-{MARK}")
+
+    def refuse(request: HttpRequest) -> Answer:
+        BundleFile(file.path).write(there)
+        return json_answer({"error": {"message": "login fail (1004)"}}, status=401)
+
+    transport = FakeTransport(refuse)
+    with pytest.raises(ConfigError, match=r"for https://api.minimaxi.com now.*api.minimax.io"):
+        run(chat(client(tmp_path, transport, bundle(900))))
+    assert [request.headers["Authorization"] for request in transport.sent] == [f"Bearer {ACCESS}"]
+
+
 def test_a_static_key_is_not_sent_twice(tmp_path: Path) -> None:
     """There is no other key to try, so the first refusal is final."""
     server = Server()
@@ -187,6 +260,8 @@ def test_a_static_key_is_not_sent_twice(tmp_path: Path) -> None:
         )
     assert server.bearers == [key]
     assert server.refreshes == 0
+    assert "renewed" not in caught.value.hint
+    assert "key" in caught.value.hint
     assert MARK not in shown(caught.value)
 
 

@@ -25,7 +25,7 @@ from auth_fakes import (
 )
 
 from minimax_magic.auth.bundle import TokenBundle
-from minimax_magic.auth.bundle_file import BundleFile
+from minimax_magic.auth.bundle_file import BundleBusy, BundleFile
 from minimax_magic.auth.token_plan import TokenPlan
 from minimax_magic.errors import (
     APIConnectionError,
@@ -175,6 +175,49 @@ def test_closing_does_not_wait_for_another_processs_refresh(tmp_path: Path) -> N
 
     run(go())
     assert transport.sent == []
+
+
+@pytest.mark.parametrize("answer", [grant(), DEAD, NO_CLIENT])
+def test_asking_is_true_while_a_refresh_has_the_lock(tmp_path: Path, answer: Answer) -> None:
+    """Not before, while another process has it, and not after, however it ended."""
+    file = bundle_file(tmp_path, bundle(0))
+
+    async def go() -> None:
+        transport = Gate(answer)
+        source = plan(file, transport)
+        assert not source.asking
+        async with BundleFile(file.path).lock(FakeClock()):
+            waiting = asyncio.create_task(source.fresh_bearer())
+            await settle()
+            assert not waiting.done()
+            assert not source.asking
+        while not transport.sent:
+            await asyncio.sleep(0)
+        assert source.asking
+        with pytest.raises(BundleBusy):
+            async with BundleFile(file.path).lock(FakeClock(), patience_s=0):
+                pass
+        transport.open.set()
+        await asyncio.wait([waiting])
+        assert not source.asking
+        async with BundleFile(file.path).lock(FakeClock(), patience_s=0):
+            pass
+
+    run(go())
+
+
+def test_asking_is_over_with_an_interrupted_refresh(tmp_path: Path) -> None:
+    """A loop that ends takes its refresh with it."""
+    source = plan(bundle_file(tmp_path, bundle(0)), Gate(grant()))
+
+    async def interrupted() -> None:
+        asking = asyncio.create_task(source.fresh_bearer())
+        await settle()
+        assert source.asking
+        assert not asking.done()
+
+    run(interrupted())
+    assert not source.asking
 
 
 # ------------------------------------------------------------------------------- a full disk

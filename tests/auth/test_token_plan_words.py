@@ -18,9 +18,11 @@ from auth_fakes import (
     shown,
 )
 
+from minimax_magic.auth.oauth import LOGIN_AGAIN
 from minimax_magic.clock import utc
 from minimax_magic.errors import (
     APIConnectionError,
+    CredentialInvalid,
     MinimaxError,
 )
 from minimax_magic.testing import Answer, FakeTransport, json_answer
@@ -51,6 +53,27 @@ def test_it_describes_itself(tmp_path: Path, left_s: float, more: Any, words: st
     assert source.describe().startswith(f"Token Plan login at {words.format(label)}")
     assert repr(source) == f"TokenPlan('{label}')"
     assert MARK not in source.describe()
+
+
+def test_an_ended_login_has_the_same_words_whoever_says_so(tmp_path: Path) -> None:
+    """First the account server, then the file that it is in: only the name at the end differs."""
+    transport = FakeTransport(DEAD)
+    source = plan(bundle_file(tmp_path, bundle(0)), transport)
+    errors: list[CredentialInvalid] = []
+    for asking in (source.fresh_bearer(), source.fresh_bearer(), source.force_refresh()):
+        with pytest.raises(CredentialInvalid) as caught:
+            run(asking)
+        errors.append(caught.value)
+    words = "The login has ended: its refresh token is not taken any more ({})."
+    label = "secrets/minimax_token_plan.json"
+    assert [error.message for error in errors] == [
+        words.format("account.minimax.io"),
+        words.format(label),
+        words.format(label),
+    ]
+    assert {error.hint for error in errors} == {LOGIN_AGAIN}
+    assert [error.status for error in errors] == [400, None, None]
+    assert len(transport.sent) == 1
 
 
 @pytest.mark.parametrize("failure", [lost, BAD_GATEWAY, NO_CLIENT, DEAD])

@@ -42,6 +42,7 @@ from minimax_magic.testing import (
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.transport import AiohttpTransport
 from minimax_magic.wire.address import resolve_endpoint
+from minimax_magic.wire.failures import error_from_response
 from minimax_magic.wire.http import HttpRequest
 
 T = TypeVar("T")
@@ -346,16 +347,22 @@ def test_a_refused_static_key_is_sent_once() -> None:
     error = run(fail(make(transport, auth)))
     assert isinstance(error, CredentialInvalid)
     assert (error.status, error.code) == (401, 2049)
+    usual = error_from_response(401, {}, REFUSED_KEY.body[0], url=f"{OPENAI}{FIRST}", now=0)
+    assert error.hint == usual.hint
     assert "region" in error.hint
-    assert len(transport.sent) == 1
+    assert (auth.refreshes, len(transport.sent)) == (1, 1)
 
 
 def test_a_second_401_after_a_refresh_is_credential_invalid() -> None:
-    """The credential is refreshed once for a request, and the next refusal is final."""
+    """The credential is refreshed once for a request; the next refusal is final, and is said to be
+    one of a token that was just renewed."""
     transport, auth = FakeTransport(REFUSED_KEY), FakeAuth("k1", "k2", "k3")
     error = run(fail(make(transport, auth)))
     assert isinstance(error, CredentialInvalid)
     assert (auth.refreshes, len(transport.sent)) == (1, 2)
+    assert (error.status, error.code) == (401, 2049)
+    assert "although it was just renewed" in error.hint
+    assert "log in again with `%minimax login`" in error.hint
 
 
 def test_a_401_later_in_a_request_is_not_refreshed_twice() -> None:
@@ -408,6 +415,39 @@ def test_a_refresh_that_fails_is_reported_as_such() -> None:
 
     error = run(fail(make(FakeTransport(REFUSED_KEY), Expired())))
     assert isinstance(error, LoginExpired)
+
+
+class Ends(FakeAuth):
+    """A login that gives its first token so often, and then says itself that it has ended."""
+
+    def __init__(self, given: int) -> None:
+        super().__init__("k1", "k2", "k3")
+        self.given = given
+
+    async def fresh_bearer(self) -> str:
+        if self.given == 0:
+            raise CredentialInvalid("The login has ended.", hint="Its own hint.")
+        self.given -= 1
+        return await super().fresh_bearer()
+
+
+@pytest.mark.parametrize(
+    ("answers", "refreshes"),
+    [([], 0), ([LIMITED], 0), ([NO_ROUTE], 0), ([REFUSED_KEY], 1), ([REFUSED_KEY, LIMITED], 1)],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_login_that_ends_by_itself_is_not_refreshed(
+    answers: list[Answer], refreshes: int, streamed: bool
+) -> None:
+    """No server refused it: what the source says is final and unchanged, also after a retry, another
+    route, or a refresh for an earlier refusal."""
+    transport, auth = FakeTransport(*answers, whole()), Ends(len(answers))
+    client = make(transport, auth)
+    with pytest.raises(CredentialInvalid) as caught:
+        run(collect(client) if streamed else client.chat("Hi"))
+    assert (caught.value.message, caught.value.hint) == ("The login has ended.", "Its own hint.")
+    assert auth.refreshes == refreshes
+    assert len(transport.sent) == len(answers)
 
 
 # ---------------------------------------------------------------------------------- routes

@@ -35,6 +35,7 @@ from minimax_magic.ipython.login_commands import LoginCommands
 from minimax_magic.session import Session
 from minimax_magic.simulator import PORTAL_CLIENT_ID, Simulator
 from minimax_magic.testing import FakeClock
+from minimax_magic.widgets.view_models import LoginModel
 
 KEY = "sk-cp-PLANTED-0123456789abcdefghijklmnop"
 BUNDLE = Path("secrets") / BUNDLE_FILE
@@ -278,13 +279,15 @@ def test_a_broken_setting_is_one_line_there_too(shell: Any) -> None:
 
 
 def test_a_login_in_text(shell: Any, sim: Simulator, person: Any) -> None:
-    """Page and code first, what goes on, then who and what; the next cell uses the login."""
+    """Where it goes and is kept, page and code, what goes on, then who and what; the next cell uses the
+    login."""
     shell.magics._session = None  # waits for real, as a token that is renewed needs it
     sim.account.auto_approve_after_polls = 0
     ran = shell.run("%minimax login")
     assert ran.error is None
-    lines = ran.lines
+    announced, *lines = ran.lines
     host = sim.url.removeprefix("http://")
+    assert announced == f"Signing in to {host}; kept in secrets/{BUNDLE_FILE}."
     assert lines[0].startswith(f"Open   {sim.url}/oauth-authorize?user_code=")
     user_code = lines[0].split("user_code=")[1][:9]
     assert lines[1] == f"and confirm the code   {user_code}"
@@ -323,6 +326,7 @@ def test_a_login_at_the_simulator(shell: Any, sim: Simulator, person: Any) -> No
     shell.run("%minimax simulator")
     shell.magics.session.simulator.account.auto_approve_after_polls = 1
     ran = shell.run("%minimax login")
+    assert ran.lines[0] == "Signing in to the simulator; nothing is kept."
     assert "Signed in to the simulator." in ran.lines
     assert "`%minimax simulator off` goes back to MiniMax." in ran.out
     assert not BUNDLE.exists()
@@ -386,7 +390,7 @@ def test_a_stop_cancels_the_login(
     ran = shell.run("%minimax login")
     assert isinstance(ran.error, CellInterrupted)
     assert ran.lines[-1].startswith("Interrupted: it was cancelled")
-    assert len(ran.lines) == 4  # page, code, until when, and this
+    assert len(ran.lines) == 5  # where to, page, code, until when, and this
     assert at_rest(shell)
     polls = sim.account.polls
     sim.account.approve()
@@ -408,7 +412,10 @@ def test_a_key_in_text(
     ran = shell.run("%minimax login --key")
     assert ran.error is None
     host = sim.url.removeprefix("http://")
-    assert ran.lines[0] == f"The API key for {host} is ready."
+    assert ran.lines[:2] == [
+        f"Signing in to {host}; kept in secrets/{KEY_FILE}.",
+        f"The API key for {host} is ready.",
+    ]
     assert ran.lines[-1] == "You can run %%minimax now."
     assert sim.key not in ran.out
     assert KEY_PATH.read_text().strip() == sim.key
@@ -419,12 +426,45 @@ def test_a_key_in_text(
 
 
 def test_a_wrong_key_in_text(shell: Any, person: Any) -> None:
-    """One line, in any mode of tracebacks; nothing stored, nothing repeated."""
+    """One line after where it went, in any mode of tracebacks; nothing stored, nothing repeated."""
     person(KEY)
     shell.run("%xmode Verbose")
-    failed(shell.run("%minimax login --key"), CredentialInvalid)
+    ran = shell.run("%minimax login --key")
+    assert isinstance(ran.error, CellError)
+    assert type(ran.error.error) is CredentialInvalid
+    announced, said = ran.lines
+    assert announced.startswith("Signing in to ")
+    assert said.startswith("CredentialInvalid: ")
     shell.run("%tb")
     assert not KEY_PATH.exists()
+
+
+def test_a_key_for_this_session(
+    shell: Any, sim: Simulator, person: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--key --session` keeps it in memory, which is said before it is asked for; it is used at once."""
+    monkeypatch.setenv("MINIMAX_CODE_PLAN_KEY", KEY)
+    person(sim.key)
+    ran = shell.run("%minimax login --key --session")
+    assert ran.error is None
+    host = sim.url.removeprefix("http://")
+    assert ran.lines[0] == f"Signing in to {host}; kept in memory, until the kernel ends."
+    assert ran.lines[-1] == "You can run %%minimax now."
+    assert not KEY_PATH.exists()
+    assert shell.magics.session.credential().source == "this session"
+    assert shell.run("%%minimax\nhi").error is None
+
+
+def test_a_key_that_is_not_used(
+    shell: Any, sim: Simulator, person: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told to go on who would go on with another key than the one just entered."""
+    monkeypatch.setenv("MINIMAX_CODE_PLAN_KEY", KEY)
+    person(sim.key)
+    ran = shell.run("%minimax login --key")
+    assert ran.error is None
+    assert "from environment MINIMAX_CODE_PLAN_KEY instead" in ran.lines[-1]
+    assert "You can run" not in ran.out
 
 
 @pytest.mark.parametrize("instead", [EOFError, KeyboardInterrupt])
@@ -435,7 +475,7 @@ def test_no_key_was_typed(
     person(instead)
     ran = shell.run("%minimax login --key")
     assert isinstance(ran.error, CellInterrupted)
-    assert ran.lines == ["Interrupted: no key was entered."]
+    assert ran.lines[1:] == ["Interrupted: no key was entered."]
     assert sim.requests == []
 
 
@@ -448,6 +488,8 @@ def test_no_key_was_typed(
         ("login --region mars", "--region is one of "),
         ("login --region https://evil.example", "Another server's address goes into"),
         ("login --key --user", "--user keeps a Token Plan login"),
+        ("login --session", "it goes with --key."),
+        ("login --session --region simulator", "it goes with --key."),
         ("login --tex", "Did you mean --text?"),
     ],
 )
@@ -494,7 +536,9 @@ def test_logging_out(shell: Any, sim: Simulator, monkeypatch: pytest.MonkeyPatch
     assert ran.error is None
     assert ran.lines[0].startswith(f"secrets/{BUNDLE_FILE} is deleted.")
     assert not BUNDLE.exists()
-    assert "There is no login to remove." in shell.run("%minimax logout --yes").out
+    assert shell.run("%minimax logout --yes").lines == [
+        "There is no login to remove. In use now: the API key from environment MINIMAX_CODE_PLAN_KEY."
+    ]
     assert isinstance(shell.magics.session.credential(), Credential)
 
 
@@ -505,13 +549,19 @@ def test_logging_out_names_all_that_it_removes(
     from pydantic import SecretStr
 
     log_in(shell, sim, monkeypatch)
-    shell.magics.session.session_key = SecretStr(KEY)
+    shell.magics.session.world.session_key = SecretStr(KEY)
     said = f"This removes secrets/{BUNDLE_FILE} and the API key of this session."
     assert said in shell.run("%minimax logout").out
     assert len(shell.run("%minimax logout --yes").lines) == 2
-    shell.magics.session.session_key = SecretStr(KEY)
+    shell.magics.session.world.session_key = SecretStr(KEY)
     assert "This removes the API key of this session." in shell.run("%minimax logout").out
     assert shell.run("%minimax logout --yes").lines == ["The API key of this session is forgotten."]
+
+
+def test_nothing_to_log_out_of(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any credential nothing is said of one."""
+    monkeypatch.delenv("MINIMAX_CODE_PLAN_KEY")
+    assert shell.run("%minimax logout").lines == ["There is no login to remove."]
 
 
 def test_a_damaged_login_can_be_removed(shell: Any) -> None:
@@ -657,3 +707,42 @@ def test_deciding_without_a_browser(shell: Any, command: str, said: str, outcome
     assert shell.run(f"%minimax simulator {command}").lines == [said]
     assert standing(own, code) == outcome
     assert "no sign-in waits" in refused(shell.run(f"%minimax simulator {command}"))
+
+
+class Panel:
+    """What `%minimax login` shows in a notebook, without its widgets."""
+
+    def __init__(self, shell: Any, region: str) -> None:
+        shell.magics._session = None  # a clock that waits for real
+        logins = shell.magics.logins
+        self.model = logins._model = LoginModel(logins._sign_in)
+        self.model.choose(region=region)
+        shell.magics.background.submit(self.model.sign_in())
+        self.wait_for("waiting")
+
+    def wait_for(self, phase: str) -> None:
+        end = time.monotonic() + 5
+        while self.model.phase != phase:
+            assert time.monotonic() < end, (self.model.phase, self.model.error)
+            time.sleep(0.01)
+
+
+def test_the_simulators_end_is_that_of_its_login(shell: Any) -> None:
+    """A panel that waits at the simulator is cancelled when that goes off, not left to ask a server
+    that is gone."""
+    panel = Panel(shell, "simulator")
+    shell.run("%minimax simulator off")
+    panel.wait_for("choose")
+    assert panel.model.status == "Cancelled."
+    assert at_rest(shell)
+
+
+def test_the_simulators_end_leaves_other_logins(shell: Any, sim: Simulator) -> None:
+    """A panel that waits elsewhere goes on waiting, and its login is used after all."""
+    panel = Panel(shell, sim.url)
+    shell.run("%minimax simulator")
+    shell.run("%minimax simulator off")
+    assert not at_rest(shell)
+    assert panel.model.phase == "waiting"
+    shell.magics.logins.stop_waiting()
+    panel.wait_for("choose")

@@ -123,7 +123,7 @@ def test_login_use_and_logout(kernel: Kernel, sim: Simulator, no_login: Path) ->
 
     assert "logout --yes" in kernel.run("%minimax logout").text()
     assert (no_login / "minimax_token_plan.json").exists()
-    assert "In use now: Token Plan login" in Panel(kernel).show_again()["status"]
+    assert "In use now: the login in" in Panel(kernel).show_again()["status"]
     kernel.run("%minimax logout --yes")
     assert not (no_login / "minimax_token_plan.json").exists()
     sim.script(Reply(text="by key"))

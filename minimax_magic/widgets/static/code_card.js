@@ -95,8 +95,8 @@ function failed({ error }) {
 
 const lost = () =>
   failed({
-    error: "The kernel does not answer: it is busy, or this panel is of an earlier session. " +
-      "Then run `%minimax login` again.",
+    error: "The kernel does not answer. Wait if it is busy; if it was restarted, " +
+      "run `%minimax login` again.",
   });
 
 // ipywidgets gives a group of radio buttons a label that names nothing
