@@ -154,7 +154,10 @@ def _passing(payload: _Payload, answer: Answer) -> MinimaxError | None:
     if words is None:
         return None
     error = error_from_words(words, url=answer.url, secrets=answer.secrets)
-    return error if isinstance(error, ServerError | RateLimitError) else None
+    if not isinstance(error, ServerError | RateLimitError):
+        return None
+    error.hint = "Try again in a minute."
+    return error
 
 
 def _tokens(payload: _Payload, answer: Answer) -> Tokens:

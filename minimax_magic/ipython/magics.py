@@ -255,7 +255,8 @@ class MiniMaxMagics(Magics):
                 if running is None:
                     print("No simulator was running.")
                     return
-                self.logins.stop_waiting("simulator")
+                if self._logins is not None:
+                    self._logins.stop_waiting("simulator")
                 running.stop()
                 print("The simulator is off: prompts go to the configured server again.")
             case other:

@@ -7,6 +7,7 @@ means that there is no limit to draw, whatever stands beside it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -95,12 +96,12 @@ def _window(pool: dict[str, Any], prefix: str, times: str, name: str) -> QuotaWi
         hours = round((end - start) / _HOUR_MS)
         name = f"{hours} hours" if hours != 1 else "hour"
     limited = _whole(pool.get(f"{prefix}_status")) != _NO_LIMIT
-    percent = _whole(pool.get(f"{prefix}_remaining_percent"))
+    percent = _percent(pool.get(f"{prefix}_remaining_percent"))
     total = _whole(pool.get(f"{prefix}_total_count"))
     count = _whole(pool.get(f"{prefix}_usage_count"))
     left: float | None = None
     if limited and percent is not None:
-        left = float(min(max(percent, 0), 100))
+        left = percent
     elif limited and total is not None and total > 0 and count is not None:
         left = min(max(100 * count / total, 0.0), 100.0)
     try:
@@ -114,3 +115,14 @@ def _whole(value: Any) -> int | None:
     """A number that can be counted with; JSON may hold some of thousands of digits."""
     found = number(value)
     return found if found is not None and abs(found) < _TOO_LARGE else None
+
+
+def _percent(value: Any) -> float | None:
+    """0 to 100, from a number or a text."""
+    if isinstance(value, bool):
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return min(max(found, 0.0), 100.0) if math.isfinite(found) else None

@@ -85,7 +85,8 @@ def test_the_pool_of_text_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "expected"), [(0, 0), ("0", 0), ("93", 93), (100, 100), (104, 100)]
+    ("sent", "expected"),
+    [(0, 0), ("0", 0), ("93", 93), (93.5, 93.5), ("93.5", 93.5), (100, 100), (104, 100), (-1, 0)],
 )
 def test_a_percent_is_a_number_or_a_text(sent: Any, expected: float) -> None:
     """The percent says what remains, is sometimes in quotes, and never leaves 0 to 100."""
