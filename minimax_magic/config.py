@@ -40,6 +40,7 @@ from minimax_magic.config_schema import (
 from minimax_magic.errors import ConfigError
 from minimax_magic.masked import MaskedEnviron, MaskedStr
 from minimax_magic.messages import ApiFlavor
+from minimax_magic.words import system_reason
 from minimax_magic.yaml_file import YamlNode, parse_yaml
 
 __all__ = [
@@ -237,9 +238,9 @@ def _read(path: Path, label: str) -> YamlNode | None:
     try:
         return parse_yaml(path.read_bytes(), label)
     except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
         raise ConfigError(
-            f"{label} cannot be read: {reason}.", hint="Check that it is a file you may read."
+            f"{label} cannot be read: {system_reason(error)}.",
+            hint="Check that it is a file you may read.",
         ) from None
 
 

@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from minimax_magic.auth.regions import NAMED_REGIONS
 from minimax_magic.errors import ConfigError
 from minimax_magic.messages import ApiFlavor
 from minimax_magic.models import DEFAULT_MODEL
 from minimax_magic.text import whole
+from minimax_magic.words import system_reason
 from minimax_magic.yaml_file import parse_yaml
 
-REGIONS: Final = ("global", "china")
-CHINA_BASE_URL: Final = "https://api.minimaxi.com"
+REGIONS: Final = tuple(NAMED_REGIONS)
+_CHINA: Final = NAMED_REGIONS["china"]
 
 _AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _KEY = re.compile(r"\b(?:sk-(?:\w+-)?|eyJ)\w{20,}")
@@ -78,7 +80,7 @@ class Choices:
 def llm_text(choices: Choices) -> str:
     """The text of llm.yaml."""
     china = choices.region == "china"
-    base_url = choices.base_url or (CHINA_BASE_URL if china else None)
+    base_url = choices.base_url or (_CHINA if china else None)
     return f"""\
 # Settings of minimax_magic. A line may be left out or its value be empty: then the default applies,
 # here in parentheses. ${{NAME}} is an environment variable, ${{NAME:-text}} has a text for an empty one.
@@ -89,7 +91,7 @@ providers:
     api_key: ${{MINIMAX_API_KEY:-}}
     # The account's group, for servers that ask for it. (MINIMAX_GROUP_ID, if set)
     group_id: ${{MINIMAX_GROUP_ID:-}}
-    # The server, {CHINA_BASE_URL} in China; a key of one region is not valid in another.
+    # The server, {_CHINA} in China; a key of one region is not valid in another.
     # (the server that a login names, else https://api.minimax.io)
     {_line("base_url", base_url, "https://api.minimax.io")}
     # The wire format: openai_compat or anthropic_messages. (told from base_url: .../anthropic)
@@ -220,10 +222,9 @@ def write(
         else:
             outcomes.append(_put(folder, agent, label, agent_text(choices), force))
     except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
         done = " ".join(str(outcome) for outcome in outcomes)
         raise ConfigError(
-            f"The files of {label} cannot be read or written: {reason}.",
+            f"The files of {label} cannot be read or written: {system_reason(error)}.",
             hint=f"{done} Check that you may write there.".strip(),
         ) from None
     return outcomes

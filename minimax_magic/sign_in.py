@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -40,16 +40,13 @@ from minimax_magic.config_folders import absolute, label_of
 from minimax_magic.errors import CredentialInvalid, MinimaxError
 from minimax_magic.masked import MaskedStr
 from minimax_magic.session import Session
-from minimax_magic.text import duration
 from minimax_magic.transport import AiohttpTransport, Transport
-from minimax_magic.wire.address import checked_url, resolve_endpoint
+from minimax_magic.wire.address import resolve_endpoint
 from minimax_magic.wire.failures import parse_json
 from minimax_magic.wire.http import HttpRequest
 from minimax_magic.wire.remains import REMAINS_PATH, Quota, read_remains
-from minimax_magic.world import Moved, World
-
-if TYPE_CHECKING:
-    from minimax_magic.world import LocalServer
+from minimax_magic.words import duration
+from minimax_magic.world import LocalServer, Moved, World
 
 SIMULATOR: Final = "simulator"
 _QUOTA_SILENCE_S: Final = 5.0
@@ -363,9 +360,7 @@ class SignIn:
 
     async def _quota(self, region: Region, bundle: TokenBundle) -> Quota | None:
         """What is left of the plan; None if that cannot be read: the login is good all the same."""
-        base_url = region.base_url(bundle.resource_url)
-        parts = checked_url(base_url)
-        url = f"{parts.scheme}://{parts.netloc}{REMAINS_PATH}"
+        url = resolve_endpoint(region.base_url(bundle.resource_url)).root + REMAINS_PATH
         headers = {
             "Authorization": MaskedStr(f"Bearer {bundle.access_token.get_secret_value()}"),
             "Accept": "application/json",

@@ -77,12 +77,3 @@ def whole(text: str) -> str:
     if text.isascii() or _SURROGATE.search(text) is None:
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def duration(seconds: float) -> str:
-    """A span of time for people, in the largest unit that tells enough: `14 minutes`, `90 seconds`."""
-    for name, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if (count := round(seconds / size)) >= 2:
-            return f"{count} {name}s"
-    count = max(0, round(seconds))
-    return "1 second" if count == 1 else f"{count} seconds"

@@ -21,6 +21,7 @@ LEVELS = {
     "models": 0,
     "text": 0,
     "tokens": 0,
+    "words": 0,
     "events": 1,
     "messages": 1,
     "pricing": 1,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minimax_magic.text import SurrogateJoiner, TextBuffer, duration, whole
+from minimax_magic.text import SurrogateJoiner, TextBuffer, whole
 
 MODEST = settings(max_examples=150, deadline=None, derandomize=True)
 HALVES = st.text(st.sampled_from("a\n\ud83d\ude00\udfffé😀"), max_size=12)
@@ -81,22 +81,3 @@ def test_a_buffer_does_not_keep_its_pieces() -> None:
     for _ in range(20_000):
         buffer.append("some words ")
     assert len(buffer._pieces) <= 512
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [
-        (-5, "0 seconds"),
-        (1, "1 second"),
-        (59, "59 seconds"),
-        (89, "89 seconds"),
-        (899.4, "15 minutes"),
-        (3600, "60 minutes"),
-        (7200, "2 hours"),
-        (35 * 3600, "35 hours"),
-        (30 * 86400, "30 days"),
-    ],
-)
-def test_durations(seconds: float, expected: str) -> None:
-    """A span is told in the largest unit of which there are two, to the nearest."""
-    assert duration(seconds) == expected

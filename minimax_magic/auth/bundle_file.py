@@ -13,6 +13,7 @@ from minimax_magic.auth.bundle import TokenBundle, bundle_text, parse_bundle
 from minimax_magic.auth.store import SecretStore, leftovers, prepare_folder, write_private
 from minimax_magic.clock import Clock
 from minimax_magic.errors import ConfigError
+from minimax_magic.words import system_reason
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -91,9 +92,8 @@ class BundleFile:
         except FileNotFoundError:
             return False
         except OSError as error:
-            reason = (error.strerror or "unknown reason").lower()
             raise ConfigError(
-                f"{self.label} cannot be deleted: {reason}.",
+                f"{self.label} cannot be deleted: {system_reason(error)}.",
                 hint="Check the folder's permissions.",
             ) from None
         return True
@@ -130,9 +130,8 @@ class BundleFile:
                         hint="Try again; if it goes on, restart the other kernels.",
                     ) from None
             except OSError as error:
-                reason = (error.strerror or "unknown reason").lower()
                 raise ConfigError(
-                    f"{self.label} cannot be locked: {reason}.",
+                    f"{self.label} cannot be locked: {system_reason(error)}.",
                     hint="The folder must be writable, since a token is renewed there.",
                 ) from None
             await clock.sleep(_LOCK_POLL_S)

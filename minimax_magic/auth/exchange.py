@@ -113,7 +113,7 @@ class AccountClient:
                     )
         finally:
             response.close()
-        names = ("date", "location", "content-type", "retry-after", "x-request-id")
+        names = ("date", "location", "content-type")
         kept = {name: response.headers[name] for name in names if name in response.headers}
         secrets = tuple(form[name] for name in _SECRET_FIELDS if name in form)
         return Answer(response.status, kept, bytes(received), url, self._clock.time(), secrets)

@@ -15,7 +15,7 @@ from minimax_magic.auth.exchange import AccountClient
 from minimax_magic.auth.oauth import DeviceCode, NotYet, Proof, Tokens
 from minimax_magic.clock import Clock, utc
 from minimax_magic.errors import APIConnectionError, LoginExpired, ProtocolError
-from minimax_magic.text import duration
+from minimax_magic.words import duration
 
 WAITING = "Waiting for you to approve the sign-in."
 

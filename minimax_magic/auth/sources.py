@@ -38,8 +38,8 @@ from minimax_magic.config import Settings, process_environ
 from minimax_magic.config_folders import label_of
 from minimax_magic.errors import ConfigError, CredentialsMissing
 from minimax_magic.masked import MaskedEnviron, MaskedStr
-from minimax_magic.text import duration
 from minimax_magic.wire.address import checked_url
+from minimax_magic.words import duration
 
 KEY_VARIABLES: Final = ("MINIMAX_CODE_PLAN_KEY", "MINIMAX_CODING_API_KEY")
 KEY_FILE: Final = "minimax_code_plan_key.txt"

@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from minimax_magic.errors import ConfigError
+from minimax_magic.words import system_reason
 
 _log = logging.getLogger(__name__)
 
@@ -60,9 +61,8 @@ class SecretStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            reason = (error.strerror or "unknown reason").lower()
             raise ConfigError(
-                f"{self.label_of(name)} cannot be read: {reason}.",
+                f"{self.label_of(name)} cannot be read: {system_reason(error)}.",
                 hint="Check that it is a file you may read.",
             ) from None
         if text is None:
@@ -137,9 +137,8 @@ def write_private(path: Path, data: bytes, label: str) -> None:
             raise
         _sync_folder(path.parent)
     except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
         raise ConfigError(
-            f"{label} cannot be written: {reason}.",
+            f"{label} cannot be written: {system_reason(error)}.",
             hint="Check the folder's permissions and the space on the disk.",
         ) from None
 

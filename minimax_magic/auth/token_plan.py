@@ -28,7 +28,7 @@ from minimax_magic.errors import (
     ServerError,
 )
 from minimax_magic.masked import MaskedStr
-from minimax_magic.text import duration
+from minimax_magic.words import duration
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from minimax_magic.ipython.cell_errors import LineError
 
-Values = Literal["", "models", "agents", "chats"]
+Values = Literal["", "models", "agents", "chats", "regions"]
 
 
 # `%load_ext` waits for this module, so the two records below are none of the dataclasses used elsewhere:

@@ -63,7 +63,7 @@ def candidates(before: str, names: Callable[[Values], Iterable[str]]) -> Iterabl
             flags = COMMAND_OPTIONS[command[0]]
             return [f for f in flags if f.startswith(last) and f not in words[:-1]]
         if flag == "--region":
-            return [name for name in ("global", "china", "simulator") if name.startswith(value)]
+            return [name for name in names("regions") if name.startswith(value)]
     option = _BY_FLAG.get(flag)
     if option is not None and option.metavar:
         known = option.choices or (names(option.values) if option.values else ())

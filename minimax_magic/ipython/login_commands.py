@@ -141,7 +141,7 @@ class LoginCommands:
             LineError: There is no such region.
         """
         way: Way = "key" if command.has("--key") else "plan"
-        regions = [choice.value for choice in self._sign_in.regions()]
+        regions = self.regions()
         region = command.options.get("--region", regions[0])
         if region not in regions:
             raise LineError(
@@ -160,6 +160,10 @@ class LoginCommands:
                 else "--user does not go with auth.bundle or MINIMAX_BUNDLE, which say where it is kept."
             )
         return region, place, way
+
+    def regions(self) -> list[str]:
+        """What `--region` takes, the preset one first."""
+        return [choice.value for choice in self._sign_in.regions()]
 
     # ------------------------------------------------------------------------------------ text
 

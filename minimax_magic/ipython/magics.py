@@ -353,6 +353,11 @@ class MiniMaxMagics(Magics):
                     return []  # a broken file is reported when it is used, not at Tab
             case "chats":
                 return list(self.session.chats)
+            case "regions":
+                try:
+                    return self.logins.regions()
+                except MinimaxError:
+                    return []
             case _:
                 return []
 

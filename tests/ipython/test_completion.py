@@ -11,7 +11,12 @@ import pytest
 from minimax_magic.ipython.arguments import OPTIONS
 from minimax_magic.ipython.completion import candidates
 
-NAMES = {"models": ["MiniMax-M2.5", "MiniMax-M3"], "agents": ["ana", "bob"], "chats": ["trip"]}
+NAMES = {
+    "models": ["MiniMax-M2.5", "MiniMax-M3"],
+    "agents": ["ana", "bob"],
+    "chats": ["trip"],
+    "regions": ["global", "china", "simulator"],
+}
 
 
 def names(kind: str) -> Iterable[str]:
@@ -77,6 +82,7 @@ def test_values_through_ipython(shell: Any, configured: Path) -> None:
     assert "MiniMax-M2.5-highspeed" in complete(shell, "%%minimax --model Mini")
     assert complete(shell, "%%minimax --agent a") == ["ana"]
     assert complete(shell, "%%minimax --agent=a") == ["--agent=ana"]
+    assert complete(shell, "%minimax login --region sim") == ["simulator"]
     assert "trip" not in complete(shell, "%%minimax --chat t")
     shell.run("%%minimax --chat trip\nhi")
     assert complete(shell, "%%minimax --chat t") == ["trip"]

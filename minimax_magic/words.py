@@ -1,0 +1,17 @@
+"""Words for what programs have as numbers: spans of time, the system's errors."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """A span of time for people, in the largest unit that tells enough: `14 minutes`, `90 seconds`."""
+    for name, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if (count := round(seconds / size)) >= 2:
+            return f"{count} {name}s"
+    count = max(0, round(seconds))
+    return "1 second" if count == 1 else f"{count} seconds"
+
+
+def system_reason(error: OSError) -> str:
+    """What the system says was wrong, to stand behind a colon: `permission denied`."""
+    return (error.strerror or "unknown reason").lower()
