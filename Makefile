@@ -39,7 +39,7 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/.notebook: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[notebook]"
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[notebook,dashboard]"
 	@touch $@
 
 .venv/.test: .venv/bin/python pyproject.toml

@@ -6,6 +6,7 @@ every cell.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from minimax_magic import __version__
 from minimax_magic.auth.bundle import TokenBundle
 from minimax_magic.auth.exchange import AccountClient
 from minimax_magic.auth.oauth import client_profile
+from minimax_magic.auth.regions import resolve_region
 from minimax_magic.auth.sources import (
     Credential,
     Given,
@@ -32,7 +34,10 @@ from minimax_magic.clock import Clock, SystemClock
 from minimax_magic.config import RetrySettings, Settings, load_settings
 from minimax_magic.config_folders import absolute
 from minimax_magic.transport import AiohttpTransport, Transport
+from minimax_magic.usage.ledger import MEMORY, open_ledger
+from minimax_magic.usage.meter import Books, Meter, Purpose
 from minimax_magic.usage.quota import QuotaAlert
+from minimax_magic.usage.records import Billing
 from minimax_magic.wire.address import Endpoint, flavor_named, resolve_endpoint
 
 if TYPE_CHECKING:
@@ -55,6 +60,8 @@ class MiniMax(Client):
         idle_timeout_s: Longest silence inside a stream; None: no limit.
         max_retry_wait_s: A server that asks for more patience fails the request at once.
         retry: How often and how patiently to try again.
+        ledger: File that usage is recorded in, or `:memory:`; None: it is not recorded, and there are
+            no budgets.
         transport: For tests; None: aiohttp.
         clock: For tests; None: the machine's.
 
@@ -78,6 +85,7 @@ class MiniMax(Client):
         idle_timeout_s: float | EllipsisType | None = ...,
         max_retry_wait_s: float | None = None,
         retry: RetryPolicy | None = None,
+        ledger: str | Path | EllipsisType | None = ...,
         transport: Transport | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -96,8 +104,13 @@ class MiniMax(Client):
         )
         credential = find_credential(settings, given=given)
         rate = settings.requests_per_second if requests_per_second is ... else requests_per_second
+        endpoint = endpoint_for(settings, credential)
+        meter = None
+        if (file := _ledger_file(settings, ledger)) is not None:
+            books = Books(open_ledger(file), clock)
+            meter = make_meter(books, endpoint, lambda: billing_of(credential))
         super().__init__(
-            endpoint=endpoint_for(settings, credential),
+            endpoint=endpoint,
             auth=(
                 token_plan(settings, credential, transport, clock)
                 if isinstance(credential, Login)
@@ -115,7 +128,43 @@ class MiniMax(Client):
                 settings.max_retry_wait_s if max_retry_wait_s is None else max_retry_wait_s
             ),
             quota_alert=QuotaAlert(settings.quota_alert_threshold),
+            meter=meter,
+            purpose=Purpose(prices=settings.prices, budget=settings.budget),
         )
+
+
+def _ledger_file(settings: Settings, given: str | Path | EllipsisType | None) -> str | None:
+    if given is None:
+        return None
+    if given is ...:
+        return settings.ledger
+    return MEMORY if given == MEMORY else str(absolute(str(given), settings.start))
+
+
+def make_meter(
+    books: Books,
+    endpoint: Endpoint,
+    billing: Callable[[], Billing],
+    *,
+    simulated: bool = False,
+) -> Meter:
+    region = "simulator" if simulated else region_name(endpoint)
+    return Meter(books, endpoint.flavor, region=region, billing=billing, simulated=simulated)
+
+
+def region_name(endpoint: Endpoint) -> str:
+    """`global`, `china`, or the host and port of another server."""
+    return resolve_region(endpoint.root).name.lower()
+
+
+def billing_of(credential: Credential | Login) -> Billing:
+    """What a request costs with a credential, as far as its form tells: keys of old have none."""
+    if isinstance(credential, Login):
+        return "plan"
+    key = credential.secret.get_secret_value()
+    if key.startswith("sk-cp-"):
+        return "plan"
+    return "per_token" if key.startswith("sk-api-") else "unknown"
 
 
 def endpoint_for(

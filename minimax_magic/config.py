@@ -3,10 +3,11 @@
 Folders: see `config_folders`.
 
 Values, the later wins: defaults (those of the reference page) < `llm.yaml` (`providers.minimax`,
-`retry`) < `MINIMAX_BASE_URL`, `MINIMAX_API_FLAVOR`, `MINIMAX_MODEL`, `MINIMAX_GROUP_ID`,
-`MINIMAX_BUNDLE`, `MINIMAX_REQUESTS_PER_SECOND` (0: no limit), `MINIMAX_IDLE_TIMEOUT_S`. Options of
-a cell come on top, in the session. Which *key* is used is decided in `auth.sources`; here is only
-llm.yaml's `api_key`, whose default is `${MINIMAX_API_KEY:-}`.
+`retry`, `prices`, `budget`, `ledger`) < `MINIMAX_BASE_URL`, `MINIMAX_API_FLAVOR`, `MINIMAX_MODEL`,
+`MINIMAX_GROUP_ID`, `MINIMAX_BUNDLE`, `MINIMAX_REQUESTS_PER_SECOND` (0: no limit),
+`MINIMAX_IDLE_TIMEOUT_S`, `MINIMAX_LEDGER`. Options of a cell come on top, in the session. Which
+*key* is used is decided in `auth.sources`; here is only llm.yaml's `api_key`, whose default is
+`${MINIMAX_API_KEY:-}`.
 
 Other providers and their agents belong to other programs and are left alone, unset variables and
 unknown keys included; asking for such an agent by name says so.
@@ -30,23 +31,28 @@ from minimax_magic.config_schema import (
     AgentSection,
     AgentsFile,
     AuthSettings,
+    BudgetSettings,
     LlmFile,
     Location,
+    PriceSection,
     ProviderSection,
     RetrySettings,
+    S,
     similar,
     validated,
 )
 from minimax_magic.errors import ConfigError
 from minimax_magic.masked import MaskedEnviron, MaskedStr
 from minimax_magic.messages import ApiFlavor
+from minimax_magic.pricing import BUILT_IN, Price, PriceTable
 from minimax_magic.words import system_reason
-from minimax_magic.yaml_file import YamlNode, parse_yaml
+from minimax_magic.yaml_file import YamlNode, parse_yaml, shown
 
 __all__ = [
     "API_FLAVORS",
     "AgentConfig",
     "AuthSettings",
+    "BudgetSettings",
     "RetrySettings",
     "Settings",
     "load_settings",
@@ -55,6 +61,9 @@ __all__ = [
 
 PROVIDER: Final = "minimax"
 _WHERE: Final = "providers.minimax"
+_LEDGER_VARIABLE: Final = "MINIMAX_LEDGER"
+_LEDGER_FILE: Final = "usage.sqlite3"
+IN_MEMORY: Final = ":memory:"
 
 _VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "MINIMAX_BASE_URL": ("base_url",),
@@ -111,12 +120,15 @@ class Settings:
         agents: By id, in the order of the files' names.
         foreign_agents: Ids of agents of other providers, each with that provider and its place.
         sources: Where each value came from: `default`, `config/llm.yaml line 7` or
-            `environment MINIMAX_MODEL`.
+            `environment MINIMAX_MODEL`. Those of the budget are `budget.cell` and so on.
         config_dir: The folder that was read; without any, where one would be made.
         config_label: The same as errors name it: `config`, `../config`, `~/.config/minimax_magic`.
         secrets_dir: Need not exist. `secrets_label` is its name for people.
         data_dir: Need not exist.
         start: The folder from which was searched.
+        prices: MiniMax's own, and those of llm.yaml over them.
+        budget: What may be spent; each of its fields may be None.
+        ledger: Absolute path of the record of what was used, need not exist; or `:memory:`.
     """
 
     api_key: SecretStr | None
@@ -140,6 +152,9 @@ class Settings:
     secrets_label: str
     data_dir: Path
     start: Path
+    prices: PriceTable
+    budget: BudgetSettings
+    ledger: str
 
     def agent(self, name: str) -> AgentConfig:
         """The agent `name`.
@@ -185,19 +200,21 @@ def load_settings(
     environ = process_environ() if environ is None else MaskedEnviron(environ)
     folders = Folders(start, environ, user_config_dir)
     llm = _read(folders.config / "llm.yaml", f"{folders.config_label}/llm.yaml")
-    provider_node, retry_node = _our_parts(llm)
+    provider_node = _our_part(llm)
     provider, variables = _provider(provider_node, environ)
-    retry = (
-        RetrySettings()
-        if retry_node is None
-        else validated(
-            RetrySettings, retry_node.value(environ) or {}, where="retry", node=retry_node
-        )
-    )
+    retry = _top_section(RetrySettings, "retry", llm, environ)
+    budget = _top_section(BudgetSettings, "budget", llm, environ)
+    prices = _prices(llm, environ)
+    ledger, ledger_source = _ledger(llm, environ, folders)
     sources = {
         name: _source(location, provider_node, variables, provider)
         for name, location in _SOURCES.items()
     }
+    sources["prices"] = _top_source(llm, prices is not BUILT_IN, "prices")
+    for name in BudgetSettings.model_fields:
+        given = name in budget.model_fields_set
+        sources[f"budget.{name}"] = _top_source(llm, given, "budget", name)
+    sources["ledger"] = ledger_source
     api_key = provider.api_key
     if api_key is None:
         api_key = _default_api_key(environ)
@@ -225,6 +242,9 @@ def load_settings(
         secrets_label=folders.secrets_label,
         data_dir=folders.data,
         start=folders.start,
+        prices=prices,
+        budget=budget,
+        ledger=ledger,
     )
 
 
@@ -244,21 +264,76 @@ def _read(path: Path, label: str) -> YamlNode | None:
         ) from None
 
 
-def _our_parts(llm: YamlNode | None) -> tuple[YamlNode | None, YamlNode | None]:
-    """`providers.minimax` and `retry`; the rest is only checked for keys that do not exist."""
+def _our_part(llm: YamlNode | None) -> YamlNode | None:
+    """`providers.minimax`; the rest is only checked for keys that do not exist."""
     if llm is None:
-        return None, None
+        return None
     shape = _shape(llm)
-    if isinstance(shape, dict) and (providers := llm.get("providers")) is not None:
-        shape["providers"] = _shape(providers)
+    if isinstance(shape, dict):
+        for name in ("providers", "prices"):
+            if (mapping := llm.get(name)) is not None:
+                shape[name] = _shape(mapping)
     validated(LlmFile, shape, where="", node=llm)
     providers = llm.get("providers")
-    return (providers.get(PROVIDER) if providers else None), llm.get("retry")
+    return providers.get(PROVIDER) if providers else None
 
 
 def _shape(node: YamlNode) -> Any:
     """A mapping's keys without their values, which may be another program's."""
     return dict.fromkeys(node.content) if isinstance(node.content, dict) else node.content
+
+
+def _top_section(
+    section: type[S], name: str, llm: YamlNode | None, environ: Mapping[str, str]
+) -> S:
+    node = llm.get(name) if llm is not None else None
+    data = (node.value(environ) if node is not None else None) or {}
+    return validated(section, data, where=name, node=node)
+
+
+def _top_source(llm: YamlNode | None, given: bool, *path: str) -> str:
+    return llm.nearest(path).place if llm is not None and given else "default"
+
+
+def _prices(llm: YamlNode | None, environ: Mapping[str, str]) -> PriceTable:
+    node = llm.get("prices") if llm is not None else None
+    entries = node.content if node is not None and isinstance(node.content, dict) else {}
+    changes = {
+        str(model): price
+        for model, entry in entries.items()
+        if (price := _changed_price(model, entry, environ)) is not None
+    }
+    return BUILT_IN.with_changes(changes) if changes else BUILT_IN
+
+
+def _changed_price(model: str, node: YamlNode, environ: Mapping[str, str]) -> Price | None:
+    """The price that an entry of `prices` makes; None for an empty entry."""
+    where = f"prices.{shown(model)[1:-1]}"
+    section = validated(PriceSection, node.value(environ) or {}, where=where, node=node)
+    if not section.model_fields_set:
+        return None
+    if (known := BUILT_IN.find(model)) is not None:
+        return known.changed(**section.model_dump(), source=node.place)
+    if section.input is None or section.output is None:
+        missing = "input" if section.input is None else "output"
+        raise ConfigError(
+            f"{node.place}: {missing} is missing in {where}.",
+            hint="MiniMax's list has no such model, so both input and output are needed.",
+        )
+    read = section.input if section.cache_read is None else section.cache_read
+    return Price(section.input, section.output, read, section.cache_write, source=node.place)
+
+
+def _ledger(llm: YamlNode | None, environ: Mapping[str, str], folders: Folders) -> tuple[str, str]:
+    """Where the record of what was used is kept, and where that is said."""
+    base, source = folders.start, f"environment {_LEDGER_VARIABLE}"
+    named: str | None = environ.get(_LEDGER_VARIABLE, "").strip()
+    if not named and llm is not None and (node := llm.get("ledger")) is not None:
+        base, source = folders.project(), node.place
+        named = validated(LlmFile, {"ledger": node.value(environ)}, where="", node=llm).ledger
+    if not named:
+        return str(folders.data / _LEDGER_FILE), "default"
+    return named if named == IN_MEMORY else str(absolute(named, base)), source
 
 
 def _provider(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypeVar
@@ -46,6 +47,8 @@ _NEXO_TOP_KEYS = frozenset({"schema_version", "context_optimization", "tenants"}
 
 Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True)]
 AboveZero: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# from the text of the file, digit by digit: no float on the way
+Dollars: TypeAlias = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 
 
 def _flavor(value: object) -> object:
@@ -132,13 +135,45 @@ class ProviderSection(Section):
     auth: AuthSettings = AuthSettings()
 
 
+class BudgetSettings(Section):
+    """Top-level `budget` of llm.yaml: US dollars that may be spent; 0: nothing, None: no limit.
+
+    Attributes:
+        cell: By one run of a cell.
+        kernel: By one kernel, until it is restarted.
+        day, month: By all kernels of this machine, on a calendar day or month of local time.
+    """
+
+    cell: Dollars | None = None
+    kernel: Dollars | None = None
+    day: Dollars | None = None
+    month: Dollars | None = None
+
+
+class PriceSection(Section):
+    """One entry of `prices` in llm.yaml, in US dollars per million tokens. None: as it was."""
+
+    input: Dollars | None = None
+    output: Dollars | None = None
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
+
+
 class LlmFile(Section):
-    """llm.yaml itself. What belongs to other providers has been left out before."""
+    """llm.yaml itself. What belongs to other providers has been left out before.
+
+    Attributes:
+        prices: By the model's id; `PriceSection` says what one holds.
+        ledger: File of the record of what was used, or `:memory:`; None: the usual one.
+    """
 
     ignored_keys = _NEXO_TOP_KEYS
 
     providers: dict[str, Any] = {}
     retry: RetrySettings = RetrySettings()
+    prices: dict[str, Any] = {}
+    budget: BudgetSettings = BudgetSettings()
+    ledger: Text | None = None
 
 
 class AgentModelSection(Section):
@@ -257,7 +292,13 @@ class _Problem:
     def _rule(self) -> str:
         limits = {"ge": "{} or more", "gt": "above {}", "le": "{} or less", "lt": "below {}"}
         match self.kind:
-            case "float_type" | "float_parsing" | "finite_number":
+            case (
+                "float_type"
+                | "float_parsing"
+                | "finite_number"
+                | "decimal_type"
+                | "decimal_parsing"
+            ):
                 return "must be a number"
             case "int_type" | "int_parsing" | "int_from_float" | "int_parsing_size":
                 return "must be a whole number"

@@ -153,7 +153,13 @@ class RequestRejected(APIError):
 
 
 class APIConnectionError(MinimaxError):
-    """No byte of an answer arrived: name resolution, connection, TLS, proxy or a dropped line."""
+    """No byte of an answer arrived: name resolution, connection, TLS, proxy or a dropped line.
+
+    Attributes:
+        sent: Whether the request may have reached the server, which then may have worked on it.
+    """
+
+    sent = True
 
 
 class APITimeoutError(APIConnectionError):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 DEFAULT_MODEL = "MiniMax-M2.5"
+# for a model we know nothing of, where a wire insists on a number
+_DEFAULT_OUTPUT_TOKENS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +67,9 @@ ALIASES = {
 def model_info(model: str) -> ModelInfo | None:
     """The facts about a model id, an alias included; None if it is not ours."""
     return MODELS.get(ALIASES.get(model, model))
+
+
+def default_output_tokens(model: str) -> int:
+    """What is sent as `max_tokens` on the wire that demands it, if the request has none."""
+    info = model_info(model)
+    return info.recommended_output_tokens if info is not None else _DEFAULT_OUTPUT_TOKENS

@@ -6,14 +6,21 @@ combination of them, and remembers chats.
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
 from typing import Any, cast
 
 from minimax_magic.assembly import (
     USER_AGENT,
+    billing_of,
     endpoint_for,
     make_limiter,
+    make_meter,
+    region_name,
     retry_policy,
     token_plan,
 )
@@ -25,16 +32,27 @@ from minimax_magic.auth.sources import (
     StaticKey,
 )
 from minimax_magic.auth.token_plan import TokenPlan
-from minimax_magic.client.client import ChatStream, Client
+from minimax_magic.client.client import ChatStream, Client, codec_for
 from minimax_magic.client.rate_limit import RateLimiter
-from minimax_magic.clock import Clock, SystemClock
+from minimax_magic.clock import Clock, SystemClock, utc
 from minimax_magic.config import AgentConfig, Settings, load_settings
-from minimax_magic.errors import ConfigError, MinimaxError
+from minimax_magic.config_folders import label_of
+from minimax_magic.errors import ConfigError, CredentialsMissing, MinimaxError
 from minimax_magic.events import ChatReply, StreamEvent
-from minimax_magic.messages import ChatOptions, Message, ThinkingMode, make_request
+from minimax_magic.messages import ChatOptions, ChatRequest, Message, ThinkingMode, make_request
+from minimax_magic.pricing import format_usd
+from minimax_magic.render.dry_run import Preview
+from minimax_magic.tokens import TokenUsage
 from minimax_magic.transport import AiohttpTransport, Transport
+from minimax_magic.usage.account import AccountReader, AccountWatch
+from minimax_magic.usage.budget import limits, no_worst_case, worst_case
+from minimax_magic.usage.estimate import estimate_input, most_output
+from minimax_magic.usage.ledger import open_ledger
+from minimax_magic.usage.meter import Books, Purpose
 from minimax_magic.usage.quota import QuotaAlert
-from minimax_magic.wire.address import Endpoint
+from minimax_magic.usage.records import Billing, Booked, BudgetState, Label
+from minimax_magic.wire.address import Endpoint, resolve_endpoint
+from minimax_magic.wire.http import mask
 from minimax_magic.world import LocalServer, World
 
 
@@ -47,6 +65,8 @@ class Ask:
         new: Begin that conversation anew.
         whole: Ask for the answer in one piece instead of streaming it.
         instruction: Added to the system prompt, for an output format.
+        budget: US dollars that this cell may cost at most.
+        notebook, kernel, cell: Where it is asked, for the ledger.
     """
 
     prompt: str
@@ -62,6 +82,10 @@ class Ask:
     new: bool = False
     whole: bool = False
     instruction: str = ""
+    budget: Decimal | None = None
+    notebook: str | None = None
+    kernel: str | None = None
+    cell: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +124,11 @@ class Turn:
     def reply(self) -> ChatReply:
         """What has been received so far."""
         return self._stream.reply
+
+    @property
+    def booked(self) -> Booked | None:
+        """The figures of the request, as the ledger has them; None before it went out."""
+        return self._stream.booked
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
         async with self._stream as stream:
@@ -145,6 +174,8 @@ class Session:
         self._clients: dict[tuple[Any, ...], Client] = {}
         self._limiters: dict[float | None, RateLimiter] = {}
         self._plans: dict[tuple[Any, ...], TokenPlan] = {}
+        self._books: dict[str, Books] = {}
+        self._watches: dict[tuple[Any, ...], AccountWatch] = {}
         self._account_transport: Transport | None = None
 
     def world_of(self, simulator: LocalServer) -> World:
@@ -178,19 +209,75 @@ class Session:
             ConfigError: An option, a file or a variable is wrong.
             CredentialsMissing: There is no key.
         """
-        if not ask.prompt.strip():
-            raise ConfigError("The prompt is empty.", hint="Write it below the %%minimax line.")
+        _check_prompt(ask)
         world = self.world
         settings = world.settings()
-        agent = settings.agent(ask.agent) if ask.agent else None
-        history = () if ask.new or ask.chat is None else world.chats.get(ask.chat, ())
-        request = make_request(
-            [*history, {"role": "user", "content": ask.prompt}],
-            _options(ask, agent),
-            default_model=settings.model,
+        request = _request(world, ask, settings)
+        client = self._client(world, settings, world.credential(settings), ask.flavor)
+        purpose = _purpose(ask, settings)
+        return Turn(world, ask, client.stream(request, whole=ask.whole, purpose=purpose))
+
+    def preview(self, ask: Ask) -> Preview:
+        """What `prepare` would have sent, and what it could cost. Works without a credential.
+
+        Raises:
+            ConfigError: As `prepare`.
+        """
+        _check_prompt(ask)
+        world = self.world
+        settings = world.settings()
+        request = _request(world, ask, settings)
+        notices: tuple[str, ...] = ()
+        secrets: tuple[str, ...] = ()
+        simulated = world.simulator is not None
+        try:
+            credential = world.credential(settings)
+        except CredentialsMissing as missing:
+            endpoint = resolve_endpoint(settings.base_url, ask.flavor or settings.api_flavor)
+            notices = (str(missing),)
+        else:
+            endpoint = endpoint_for(settings, credential, ask.flavor)
+            simulated = self.is_simulated(world, settings, credential)
+            if isinstance(credential, Credential):
+                secrets = (credential.secret.get_secret_value(),)
+        encoded = codec_for(endpoint.flavor).encode(request, stream=not ask.whole)
+        body = json.dumps(json.loads(encoded.body), indent=2, ensure_ascii=False)
+        prices, tier = settings.prices, request.service_tier
+        tokens = TokenUsage(input_tokens=estimate_input(request))
+        shown = Preview(
+            url=endpoint.candidates[0],
+            model=request.model,
+            body=mask(body, secrets),
+            notices=(*encoded.notices, *notices),
+            earlier=len(request.messages) - 1,
+            input_tokens=tokens.input_tokens,
+            most_output=most_output(request, endpoint.flavor),
+            least=prices.cost(request.model, tokens, service_tier=tier),
+            most=worst_case(request, endpoint.flavor, prices),
         )
-        client = self._client(settings, world.credential(settings), ask.flavor)
-        return Turn(world, ask, client.stream(request, whole=ask.whole))
+        return self._with_budgets(shown, request, _purpose(ask, settings), settings, simulated)
+
+    def _with_budgets(
+        self,
+        shown: Preview,
+        request: ChatRequest,
+        purpose: Purpose,
+        settings: Settings,
+        simulated: bool,
+    ) -> Preview:
+        """What budgets say to it."""
+        ledger = self.books(settings).ledger
+        if ledger is None:
+            return shown
+        now = utc(self.clock.time())
+        held = limits(purpose.budget, purpose.label, ledger.process, now, simulated=simulated)
+        budgets = tuple(BudgetState(it.scope, it.usd, *ledger.spent(it)) for it in held)
+        refused = ""
+        if held and shown.most is None:
+            refused = str(no_worst_case(request, settings.prices))
+        elif shown.most is not None and any(shown.most > budget.left for budget in budgets):
+            refused = f"up to {format_usd(shown.most)} is more than is left."
+        return replace(shown, budgets=budgets, refused=refused)
 
     def describe(self) -> str:
         """One line: which model, server, wire and key a cell would use.
@@ -241,12 +328,18 @@ class Session:
         """Closes every connection; a refresh under way comes to its end first."""
         for plan in self._plans.values():
             await plan.close()
+        for watch in self._watches.values():
+            await watch.close()
         for client in self._clients.values():
             await client.close()
         if self._account_transport is not None:
             await self._account_transport.close()
+        for books in self._books.values():
+            if books.ledger is not None:
+                await asyncio.wrap_future(books.ledger.written())
         self._clients.clear()
         self._plans.clear()
+        self._watches.clear()
         self._account_transport = None
 
     @property
@@ -267,17 +360,72 @@ class Session:
             self._plans[key] = plan
         return plan
 
+    def books(self, settings: Settings) -> Books:
+        """What this session has under way, in the ledger of these settings."""
+        books = self._books.get(settings.ledger)
+        if books is None:
+            label = label_of(Path(settings.ledger), settings.start)
+            ledger = open_ledger(settings.ledger, label)
+            ledger.warm()  # while the client is still being made
+            books = self._books[settings.ledger] = Books(ledger, self.clock)
+        return books
+
+    def watch(self, settings: Settings, credential: Credential | Login) -> AccountWatch:
+        """What keeps an eye on what is left of the plan or the balance. Asks nobody by itself."""
+        key = _account_key(settings, credential)
+        watch = self._watches.get(key)
+        if watch is None:
+            reader = AccountReader(
+                endpoint_for(settings, credential).root,
+                self._auth(settings, credential),
+                self.account_transport,
+                self.clock,
+                USER_AGENT,
+                billing_of(credential),
+            )
+            books = self.books(settings)
+            watch = AccountWatch(reader, self.clock, lambda: books.tell("account"))
+            self._watches[key] = watch
+        return watch
+
+    @property
+    def simulated(self) -> bool:
+        """Whether cells are answered by a simulator now, as far as is known."""
+        world = self.world
+        settings = world.settings()
+        try:
+            return self.is_simulated(world, settings, world.credential(settings))
+        except MinimaxError:
+            return world.simulator is not None
+
+    def is_simulated(
+        self, world: World, settings: Settings, credential: Credential | Login
+    ) -> bool:
+        """Whether a simulator answers, as far as is known: one may be behind base_url, too."""
+        if world.simulator is not None:
+            return True
+        region = region_name(endpoint_for(settings, credential))
+        return region in self.books(settings).simulators
+
+    def _billing(self, settings: Settings, credential: Credential | Login) -> Billing:
+        """Whether a plan covers what is asked with a credential, as far as that is known."""
+        watch = self._watches.get(_account_key(settings, credential))
+        return billing_of(credential) if watch is None else watch.kind
+
     def _client(
-        self, settings: Settings, credential: Credential | Login, flavor: str | None
+        self,
+        world: World,
+        settings: Settings,
+        credential: Credential | Login,
+        flavor: str | None,
     ) -> Client:
         """The client for these settings, kept while they stay the same, so that its connections and
         its limiter are shared by all cells."""
         endpoint = endpoint_for(settings, credential, flavor)
         key = (
             endpoint,
-            credential.secret
-            if isinstance(credential, Credential)
-            else (credential.file.path, credential.bundle.region),
+            *_identity(credential),
+            settings.ledger,
             settings.auth,
             settings.group_id,
             settings.requests_per_second,
@@ -303,8 +451,47 @@ class Session:
                 idle_timeout_s=settings.idle_timeout_s,
                 max_retry_wait_s=settings.max_retry_wait_s,
                 quota_alert=QuotaAlert(settings.quota_alert_threshold),
+                meter=make_meter(
+                    self.books(settings),
+                    endpoint,
+                    lambda: self._billing(settings, credential),
+                    simulated=world.simulator is not None,
+                ),
             )
         return client
+
+
+def _identity(credential: Credential | Login) -> tuple[Any, ...]:
+    if isinstance(credential, Credential):
+        return (credential.secret,)
+    return (credential.file.path, credential.bundle.region)
+
+
+def _account_key(settings: Settings, credential: Credential | Login) -> tuple[Any, ...]:
+    return (endpoint_for(settings, credential).root, *_identity(credential))
+
+
+def _check_prompt(ask: Ask) -> None:
+    if not ask.prompt.strip():
+        raise ConfigError("The prompt is empty.", hint="Write it below the %%minimax line.")
+
+
+def _request(world: World, ask: Ask, settings: Settings) -> ChatRequest:
+    agent = settings.agent(ask.agent) if ask.agent else None
+    history = () if ask.new or ask.chat is None else world.chats.get(ask.chat, ())
+    return make_request(
+        [*history, {"role": "user", "content": ask.prompt}],
+        _options(ask, agent),
+        default_model=settings.model,
+    )
+
+
+def _purpose(ask: Ask, settings: Settings) -> Purpose:
+    budget = settings.budget
+    if ask.budget is not None:
+        budget = budget.model_copy(update={"cell": ask.budget})
+    label = Label(ask.agent, ask.chat, ask.notebook, ask.kernel, ask.cell)
+    return Purpose(label, settings.prices, budget)
 
 
 def _options(ask: Ask, agent: AgentConfig | None) -> ChatOptions:

@@ -19,6 +19,7 @@ from minimax_magic.auth.regions import NAMED_REGIONS
 from minimax_magic.errors import ConfigError
 from minimax_magic.messages import ApiFlavor
 from minimax_magic.models import DEFAULT_MODEL
+from minimax_magic.pricing import PRICES_AS_OF
 from minimax_magic.text import whole
 from minimax_magic.words import system_reason
 from minimax_magic.yaml_file import parse_yaml
@@ -130,6 +131,26 @@ retry:
   max_backoff_ms: 60000
   # By how much the wait grows each time, 1 or more. (2.0)
   backoff_multiplier: 2.0
+# What may be spent; a request that could cost more than is left is not sent.
+budget:
+  # US dollars: by one run of a cell, by a kernel until it is restarted, and by all kernels here on
+  # a calendar day and in a month; 0: nothing. (no limit)
+  # cell: 0.50
+  # kernel: 2.00
+  # day: 5.00
+  # month: 50.00
+# What a model costs, if that is not what MiniMax lists; a new one needs input and output.
+prices:
+  # MiniMax-M2.5:
+    # US dollars for a million tokens; the cache is what the server reads again, or writes down to.
+    # (MiniMax's list of {PRICES_AS_OF})
+    # input: 0.30
+    # output: 1.20
+    # cache_read: 0.03
+    # cache_write: 0.375
+# The file that records what every request used; ./ is where config/ is, and ":memory:" (in quotes)
+# is a record that ends with the kernel. (MINIMAX_LEDGER, else the usual one in the data folder)
+# ledger: ./usage.sqlite3
 """
 
 

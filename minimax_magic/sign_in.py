@@ -27,6 +27,7 @@ from minimax_magic.auth.sources import (
     KEY_FILE,
     Credential,
     Login,
+    StaticKey,
     bundle_file,
     bundle_files,
     clean_key,
@@ -38,18 +39,16 @@ from minimax_magic.clock import Clock, SystemClock
 from minimax_magic.config import Settings, load_settings
 from minimax_magic.config_folders import absolute, label_of
 from minimax_magic.errors import CredentialInvalid, MinimaxError
-from minimax_magic.masked import MaskedStr
 from minimax_magic.session import Session
 from minimax_magic.transport import AiohttpTransport, Transport
+from minimax_magic.usage.account import AccountReader
 from minimax_magic.wire.address import resolve_endpoint
-from minimax_magic.wire.failures import parse_json
-from minimax_magic.wire.http import HttpRequest
-from minimax_magic.wire.remains import REMAINS_PATH, Quota, read_remains
+from minimax_magic.wire.remains import Quota
 from minimax_magic.words import duration
 from minimax_magic.world import LocalServer, Moved, World
 
 SIMULATOR: Final = "simulator"
-_QUOTA_SILENCE_S: Final = 5.0
+_QUOTA_S: Final = 5.0
 
 
 async def login(
@@ -360,21 +359,16 @@ class SignIn:
 
     async def _quota(self, region: Region, bundle: TokenBundle) -> Quota | None:
         """What is left of the plan; None if that cannot be read: the login is good all the same."""
-        url = resolve_endpoint(region.base_url(bundle.resource_url)).root + REMAINS_PATH
-        headers = {
-            "Authorization": MaskedStr(f"Bearer {bundle.access_token.get_secret_value()}"),
-            "Accept": "application/json",
-            "User-Agent": USER_AGENT,
-        }
+        session = self._session
+        root = resolve_endpoint(region.base_url(bundle.resource_url)).root
+        auth = StaticKey(Credential(bundle.access_token, "the login"))
+        transport, clock = session.account_transport, session.clock
+        reader = AccountReader(root, auth, transport, clock, USER_AGENT, "plan")
         try:
-            response = await self._session.account_transport.send(
-                HttpRequest("GET", url, headers, silence_s=_QUOTA_SILENCE_S)
-            )
-            try:
-                body = await response.read()
-            finally:
-                response.close()
-            return read_remains(parse_json(body), url=url, now=self._session.clock.time())
+            async with asyncio.timeout(_QUOTA_S):
+                return await reader.quota()
+        except TimeoutError:
+            return None
         except MinimaxError:
             return None
         except asyncio.CancelledError:

@@ -213,6 +213,7 @@ def _silent(host: str, silence_s: float | None) -> APITimeoutError:
 
 def _unreachable(host: str, error: Exception) -> APIConnectionError:
     """What went wrong before the first byte, and where to look for the cause."""
+    sent = False
     match error:
         case aiohttp.ClientConnectorDNSError():
             what, hint = f"The name {host} was not found.", "Check base_url and the network."
@@ -235,9 +236,13 @@ def _unreachable(host: str, error: Exception) -> APIConnectionError:
         case aiohttp.ServerDisconnectedError():
             what = f"{host} closed the connection without an answer."
             hint = "Try again in a moment."
+            sent = True
         case ValueError():
             what, hint = f"The address of {host} is not usable.", "Check base_url."
         case _:
             what = f"The connection to {host} failed: {type(error).__name__}."
             hint = "Check the network and try again."
-    return APIConnectionError(what, hint=hint)
+            sent = True
+    unreachable = APIConnectionError(what, hint=hint)
+    unreachable.sent = sent
+    return unreachable

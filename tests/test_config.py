@@ -6,12 +6,15 @@ import os
 import re
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from minimax_magic.config import RetrySettings, Settings, load_settings
+from minimax_magic.config import BudgetSettings, RetrySettings, Settings, load_settings
 from minimax_magic.errors import ConfigError
+from minimax_magic.pricing import BUILT_IN, PRICE_PAGE
+from minimax_magic.tokens import TokenUsage
 
 # as on the reference page, to the letter
 PAGE_LLM = """\
@@ -103,6 +106,11 @@ def test_without_any_file_the_defaults_are_the_reference_page(project: Project) 
     assert settings.auth.mode == "auto"
     assert dict(settings.agents) == {}
     assert settings.sources["model"] == "default"
+    assert settings.prices is BUILT_IN
+    assert settings.budget == BudgetSettings(cell=None, kernel=None, day=None, month=None)
+    assert settings.ledger == str(project.root / "data/usage.sqlite3")
+    names = ("prices", "budget.cell", "budget.kernel", "budget.day", "budget.month", "ledger")
+    assert {settings.sources[name] for name in names} == {"default"}
 
 
 def test_the_examples_of_the_reference_page_load(project: Project) -> None:
@@ -292,6 +300,154 @@ def test_bundle_paths(project: Project, tmp_path: Path) -> None:
     assert project.load(MINIMAX_BUNDLE=absolute).auth.bundle == tmp_path / "y.json"
     home = project.load(MINIMAX_BUNDLE="~/z.json").auth.bundle
     assert home == Path(os.path.expanduser("~/z.json"))
+
+
+# ---------------------------------------------------------------------------- money
+
+
+def test_a_known_model_s_price_changes_in_part(project: Project) -> None:
+    """Only the fields that are there change, digit for digit, and the note names the line."""
+    project.llm("prices:\n  MiniMax-M2.5:\n    input: 0.1\n    cache_read: '0.010'\n")
+    settings = project.load()
+    price = settings.prices.find("MiniMax-M2.5")
+    assert price is not None
+    assert (price.input, price.output) == (Decimal("0.1"), Decimal("1.20"))
+    assert (price.cache_read, price.cache_write) == (Decimal("0.01"), Decimal("0.375"))
+    assert price.source == f"config/llm.yaml line 2; the rest: {PRICE_PAGE}"
+    assert settings.sources["prices"] == "config/llm.yaml line 1"
+    assert settings.prices.cost("MiniMax-M2.5", TokenUsage(10**6, 10**6)) == Decimal("1.30")
+    assert settings.prices.find("MiniMax-M2.7") is BUILT_IN.find("MiniMax-M2.7")
+
+
+def test_a_new_model_has_the_price_it_is_given(project: Project) -> None:
+    """What reads the cache costs as input where nothing is said, and so does what writes to it."""
+    project.llm("prices:\n  org/My-M2: {input: 1, output: '${OUT:-2.5}'}\n")
+    prices = project.load().prices
+    price = prices.find("org/My-M2")
+    assert price is not None
+    assert (price.input, price.output, price.cache_read) == (1, Decimal("2.5"), 1)
+    assert price.cache_write is None
+    assert price.source == "config/llm.yaml line 2"
+    assert prices.cost("org/My-M2", TokenUsage(10**6, 10**6, 10**6, 10**6)) == Decimal("5.5")
+    assert type(prices.models()[-1]) is str
+    free = "prices: {free: {input: 0, output: 0}}"
+    project.llm(free)
+    assert project.load().prices.cost("free", TokenUsage(9, 9)) == 0
+
+
+def test_an_alias_is_a_known_model(project: Project) -> None:
+    """A part of an alias's price may be changed."""
+    project.llm("prices: {MiniMax-M2.5-lightning: {input: 0.3}}")
+    price = project.load().prices.find("MiniMax-M2.5-lightning")
+    assert price is not None
+    assert (price.input, price.output) == (Decimal("0.3"), Decimal("2.40"))
+
+
+@pytest.mark.parametrize(
+    "text", ["prices:", "prices: {MiniMax-M2.5: }", "prices: {x: {input: ''}}"]
+)
+def test_empty_prices_are_none(project: Project, text: str) -> None:
+    """Nothing said, nothing changed."""
+    project.llm(text)
+    settings = project.load()
+    assert settings.prices is BUILT_IN
+    assert settings.sources["prices"] == "default"
+
+
+def test_budgets(project: Project) -> None:
+    """Each is there or not; 0 is a budget, of nothing; the source is the line."""
+    project.llm("budget:\n  cell: 0.10\n  day: '${DAY:-}'\n  month: 0\n")
+    settings = project.load()
+    assert settings.budget == BudgetSettings(cell=Decimal("0.10"), month=Decimal(0))
+    assert str(settings.budget.cell) == "0.10"
+    assert settings.sources["budget.cell"] == "config/llm.yaml line 2"
+    assert settings.sources["budget.month"] == "config/llm.yaml line 4"
+    assert (settings.sources["budget.day"], settings.sources["budget.kernel"]) == (
+        "default",
+        "default",
+    )
+    assert project.load(DAY="7.5").budget.day == Decimal("7.5")
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("u.db", "{root}/u.db"),
+        ("./secrets/../u.db", "{root}/u.db"),
+        ("/var/u.db", "/var/u.db"),
+        ("~/u.db", "{home}/u.db"),
+        ("':memory:'", ":memory:"),
+        ("'${WHERE:-}'", "{root}/data/usage.sqlite3"),
+    ],
+)
+def test_the_ledger_of_the_file(project: Project, written: str, path: str) -> None:
+    """A relative path begins at the folder that holds config/, also for a notebook below it."""
+    below = project.root / "a/b"
+    below.mkdir(parents=True)
+    project.llm(f"ledger: {written}")
+    settings = project.load(below, MINIMAX_DATA_DIR=str(project.root / "data"))
+    assert settings.ledger == path.format(root=project.root, home=os.path.expanduser("~"))
+    said = "default" if "WHERE" in written else "../../config/llm.yaml line 1"
+    assert settings.sources["ledger"] == said
+
+
+def test_the_ledger_of_the_variable(project: Project) -> None:
+    """MINIMAX_LEDGER wins over the file, and begins at the working folder."""
+    below = project.root / "a"
+    below.mkdir()
+    project.llm("ledger: file.db")
+    settings = project.load(below, MINIMAX_LEDGER="env.db")
+    assert settings.ledger == str(below / "env.db")
+    assert settings.sources["ledger"] == "environment MINIMAX_LEDGER"
+    assert project.load(below, MINIMAX_LEDGER=":memory:").ledger == ":memory:"
+    assert project.load(below, MINIMAX_LEDGER=" ").ledger == str(project.root / "file.db")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("buget: {}", "line 1: unknown key 'buget'. Did you mean 'budget'?"),
+        ("price: {}", "line 1: unknown key 'price'. Did you mean 'prices'?"),
+        ("budget:\n  days: 5", "line 2: unknown key 'days' in budget. Did you mean 'day'?"),
+        ("budget:\n  day: 5$", "line 2: day in budget must be a number, not '5$'."),
+        ("budget:\n  day: nan", "line 2: day in budget must be a number, not 'nan'."),
+        ("budget:\n  day: -1", "line 2: day in budget must be 0 or more, not '-1'."),
+        ("budget: 5", "line 1: budget must be a mapping (lines of `key: value`)."),
+        ("ledger: [a]", "line 1: ledger must be text, not a list."),
+        ("prices: 3", "line 1: prices must be a mapping (lines of `key: value`)."),
+        ("prices:\n  m: 3", "line 2: prices.m must be a mapping (lines of `key: value`)."),
+        (
+            "prices:\n  MiniMax-M2.5:\n    imput: 1",
+            "line 3: unknown key 'imput' in prices.MiniMax-M2.5. Did you mean 'input'?",
+        ),
+        (
+            "prices:\n  MiniMax-M2.5:\n    input: 0,30",
+            "line 3: input in prices.MiniMax-M2.5 must be a number, not '0,30'.",
+        ),
+        (
+            "prices:\n  MiniMax-M2.5:\n    input: inf",
+            "line 3: input in prices.MiniMax-M2.5 must be a number, not 'inf'.",
+        ),
+        (
+            "prices:\n  MiniMax-M2.5:\n    output: -0.1",
+            "line 3: output in prices.MiniMax-M2.5 must be 0 or more, not '-0.1'.",
+        ),
+        (
+            "prices:\n  minimax-m2.5:\n    input: 1",
+            "line 2: output is missing in prices.minimax-m2.5. "
+            "MiniMax's list has no such model, so both input and output are needed.",
+        ),
+        (
+            "prices:\n  m:\n    output: 1",
+            "line 2: input is missing in prices.m. "
+            "MiniMax's list has no such model, so both input and output are needed.",
+        ),
+    ],
+)
+def test_mistakes_about_money(project: Project, text: str, told: str) -> None:
+    """Each is one sentence with file and line, as for the rest of the file."""
+    project.llm(text)
+    assert project.problem() == f"config/llm.yaml {told}"
 
 
 # ---------------------------------------------------------------------------- agents
@@ -684,6 +840,12 @@ LEAKS: list[tuple[str, Callable[[Project], None]]] = [
         "default of placeholder",
         lambda p: p.minimax("timeouts: {idle_timeout_s: '${X:-sk-secrets}'}"),
     ),
+    ("price", lambda p: p.llm("prices: {m: {input: '${SECRET}', output: sk-secretx}}")),
+    ("key as a model", lambda p: p.llm("prices: {sk-secretfile: 1}")),
+    ("key as a model in part", lambda p: p.llm("prices: {sk-secretfile: {input: 1}}")),
+    ("budget", lambda p: p.llm("budget: {day: '${SECRET}'}")),
+    ("budget as written", lambda p: p.llm("budget: sk-secretfile")),
+    ("ledger", lambda p: p.llm("ledger: [sk-secretfile, '${SECRET}']")),
     ("agent", lambda p: p.agents("agents: [{id: a, temperature: '${SECRET}'}]")),
     ("variable", lambda p: p.minimax("api_key: sk-secretfile")),
 ]

@@ -43,7 +43,18 @@ LEVELS = {
     "setup_files": 3,
     "testing": 3,
     "transport": 3,
+    "render.dashboard_tables": 4,
+    "render.forecast": 4,
+    "render.usage_table": 4,
     "usage": 3,
+    "usage.account": 4,
+    "usage.board": 7,
+    "usage.budget": 4,
+    "usage.estimate": 2,
+    "usage.meter": 4,
+    "usage.ranges": 2,
+    "usage.records": 2,
+    "usage.view": 3,
     "auth.exchange": 4,
     "auth.key_check": 4,
     "auth.login": 4,
@@ -65,8 +76,10 @@ HOMES = {
     "IPython": ("ipython",),
     "aiohttp": ("transport", "simulator"),
     "anywidget": ("widgets",),
-    "filelock": ("auth.bundle_file",),
+    "altair": ("widgets.usage_charts",),
+    "filelock": ("auth.bundle_file", "usage.ledger", "usage.presence"),
     "ipywidgets": ("widgets",),
+    "pandas": ("usage.frames",),
     "platformdirs": ("config_folders",),
     "pydantic": (
         "assembly",
@@ -80,7 +93,7 @@ HOMES = {
         "widgets",
         "world",
     ),
-    "sqlite3": ("usage",),
+    "sqlite3": ("usage.ledger", "usage.schema"),
     "traitlets": ("ipython", "widgets.view_models"),
     "yaml": ("yaml_file",),
 }
@@ -181,7 +194,17 @@ def test_the_environment_is_read_in_one_place(module: str) -> None:
     assert "getenv" not in source
 
 
-HEAVY = ("aiohttp", "pydantic", "ipywidgets", "anywidget", "yaml", "platformdirs")
+HEAVY = (
+    "aiohttp",
+    "altair",
+    "pandas",
+    "sqlite3",
+    "pydantic",
+    "ipywidgets",
+    "anywidget",
+    "yaml",
+    "platformdirs",
+)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from minimax_magic.config import Settings, load_settings
 from minimax_magic.config_schema import (
     AgentSection,
     AuthSettings,
+    BudgetSettings,
+    LlmFile,
+    PriceSection,
     ProviderSection,
     RateLimitSection,
     RetrySettings,
@@ -25,6 +28,7 @@ from minimax_magic.config_schema import (
 )
 from minimax_magic.errors import ConfigError
 from minimax_magic.messages import ApiFlavor
+from minimax_magic.pricing import BUILT_IN
 from minimax_magic.setup_files import Choices, agent_place, agent_text, llm_text, write
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="file modes and links of POSIX")
@@ -92,7 +96,7 @@ def test_what_is_commented_out_loads_too(tmp_path: Path) -> None:
     """Every commented line becomes a valid setting when its # is taken away."""
     (tmp_path / "config/agents.d").mkdir(parents=True)
     for name, text in [("llm", llm_text(Choices())), ("agents.d/ana", agent_text(Choices()))]:
-        live = re.sub(r"^( *)# (\w+:)(?= |$)(?! the| what)", r"\1\2", text, flags=re.MULTILINE)
+        live = re.sub(r"^( *)# ([\w.-]+:)(?= |$)(?! the| what)", r"\1\2", text, flags=re.MULTILINE)
         (tmp_path / f"config/{name}.yaml").write_text(live)
     settings = load(tmp_path)
     assert settings.api_flavor is ApiFlavor.OPENAI_COMPAT
@@ -100,6 +104,12 @@ def test_what_is_commented_out_loads_too(tmp_path: Path) -> None:
     assert settings.auth.bundle == tmp_path / "secrets/minimax_token_plan.json"
     assert (settings.auth.mode, settings.auth.region) == ("auto", "global")
     assert settings.auth.code_endpoint is None
+    assert all(getattr(settings.budget, name) > 0 for name in BudgetSettings.model_fields)
+    assert settings.ledger == str(tmp_path / "usage.sqlite3")
+    price, listed = (t.find("MiniMax-M2.5") for t in (settings.prices, BUILT_IN))
+    assert price is not None
+    assert listed is not None
+    assert replace(price, source=listed.source) == listed  # the example is the list's own
     agent = settings.agent("ana")
     assert (agent.temperature, agent.top_p, agent.max_tokens) == (0.3, 0.95, 4096)
 
@@ -109,7 +119,16 @@ def test_what_is_commented_out_loads_too(tmp_path: Path) -> None:
     [
         (
             llm_text(Choices()),
-            [ProviderSection, RateLimitSection, TimeoutsSection, AuthSettings, RetrySettings],
+            [
+                ProviderSection,
+                RateLimitSection,
+                TimeoutsSection,
+                AuthSettings,
+                RetrySettings,
+                BudgetSettings,
+                PriceSection,
+                LlmFile,
+            ],
         ),
         (agent_text(Choices()), [AgentSection]),
     ],
@@ -124,7 +143,7 @@ def test_every_key_is_there_and_explained(text: str, sections: list[type[Section
             explained[found[1]] = comment
         else:
             comment = line
-    groups = {"rate_limit", "timeouts", "auth", "id"}
+    groups = {"rate_limit", "timeouts", "auth", "id", "providers", "retry", "budget", "prices"}
     for key in {key for section in sections for key in section.model_fields} - groups:
         assert re.search(r"# .*\(.+\)$|^ *# \(.+\)$", explained[key]), key
 

@@ -322,6 +322,7 @@ def test_an_unreadable_quota_is_left_out(
 ) -> None:
     """The login is good all the same."""
     server.account.scripted(status, body, to="remains")
+    server.account.scripted(status, body, to="remains")  # at the older address, too
     facts = facts_of(desk.plan(server.url, server=server))
     assert "Plan" not in facts
     assert facts["Server"] == f"{server.url}/anthropic"

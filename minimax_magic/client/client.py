@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -22,6 +23,7 @@ from minimax_magic.clock import Clock
 from minimax_magic.errors import (
     APIConnectionError,
     APITimeoutError,
+    ConfigError,
     CredentialInvalid,
     InterruptReason,
     MinimaxError,
@@ -41,11 +43,15 @@ from minimax_magic.events import (
 )
 from minimax_magic.masked import MaskedStr
 from minimax_magic.messages import ApiFlavor, ChatOptions, ChatRequest, Prompt, make_request
-from minimax_magic.pricing import cost
+from minimax_magic.pricing import PriceTable
 from minimax_magic.transport import HttpResponse, Transport
+from minimax_magic.usage.account import AccountReader
+from minimax_magic.usage.meter import Booking, Meter, Purpose
 from minimax_magic.usage.quota import QuotaAlert
+from minimax_magic.usage.records import Booked
 from minimax_magic.wire.address import Endpoint
 from minimax_magic.wire.anthropic_messages import AnthropicMessagesCodec
+from minimax_magic.wire.balance import Balance
 from minimax_magic.wire.codec import AnswerInfo, Codec, Decoder, Encoded
 from minimax_magic.wire.failures import (
     error_from_response,
@@ -55,6 +61,7 @@ from minimax_magic.wire.failures import (
 )
 from minimax_magic.wire.http import HttpRequest, bearer_headers, mask, remaining_quota
 from minimax_magic.wire.openai_compat import OpenAICompatCodec
+from minimax_magic.wire.remains import Quota
 from minimax_magic.wire.sse import SSEParser
 from minimax_magic.wire.stop import StopCutter
 
@@ -62,6 +69,12 @@ _CODECS: dict[ApiFlavor, Codec] = {
     ApiFlavor.OPENAI_COMPAT: OpenAICompatCodec(),
     ApiFlavor.ANTHROPIC_MESSAGES: AnthropicMessagesCodec(),
 }
+
+
+def codec_for(flavor: ApiFlavor) -> Codec:
+    """What speaks a wire format."""
+    return _CODECS[flavor]
+
 
 # A whole answer comes in one piece after the model is done, so silence before it is no fault: the
 # longest answers take about this many times the pause that would end a stream.
@@ -88,6 +101,8 @@ class Client:
         model: Used where a request names none.
         idle_timeout_s: Longest silence inside a stream; None: no limit.
         max_retry_wait_s: A server that asks for more patience than this fails the request at once.
+        meter: Books every request; None: nothing is booked, and no budget is kept.
+        purpose: Of requests that name none: whom they are for, prices and budget.
         uniform: Gives numbers in [0, 1), for jitter.
     """
 
@@ -106,6 +121,8 @@ class Client:
         idle_timeout_s: float | None = 120.0,
         max_retry_wait_s: float = 120.0,
         quota_alert: QuotaAlert | None = None,
+        meter: Meter | None = None,
+        purpose: Purpose | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
         self.endpoint = endpoint
@@ -120,8 +137,10 @@ class Client:
         self._idle_timeout_s = idle_timeout_s
         self._max_retry_wait_s = max_retry_wait_s
         self._quota_alert = quota_alert or QuotaAlert(None)
+        self._meter = meter
+        self._purpose = purpose or Purpose()
         self._uniform = uniform
-        self._codec = _CODECS[endpoint.flavor]
+        self._codec = codec_for(endpoint.flavor)
         self._route = 0  # the candidate that answered last
 
     async def chat(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> ChatReply:
@@ -137,10 +156,10 @@ class Client:
         """
         request = make_request(prompt, options, default_model=self.model)
         encoded = self._codec.encode(request, stream=False)
-        tries = self._tries()
+        tries = self._tries(request, self._purpose)
         while True:
             try:
-                return await self._whole(request, encoded, tries)
+                return await self._whole(encoded, tries)
             except StreamInterrupted:
                 raise  # it was worked on: no second time
             except MinimaxError as error:
@@ -149,7 +168,12 @@ class Client:
                 await self._clock.sleep(retry.wait_s)
 
     def stream(
-        self, prompt: Prompt, *, whole: bool = False, **options: Unpack[ChatOptions]
+        self,
+        prompt: Prompt,
+        *,
+        whole: bool = False,
+        purpose: Purpose | None = None,
+        **options: Unpack[ChatOptions],
     ) -> ChatStream:
         """The answer as it comes; arguments as for `chat`.
 
@@ -158,10 +182,30 @@ class Client:
 
         Args:
             whole: Ask for the answer in one piece; the events are the same, but come at the end.
+            purpose: Whom it is for, prices and budget; None: those of the client.
         """
         request = make_request(prompt, options, default_model=self.model)
         builder = ReplyBuilder(request.model)
-        return ChatStream(self._events(request, builder, stream=not whole), builder, request)
+        tries = self._tries(request, purpose or self._purpose)
+        return ChatStream(self._events(builder, tries, stream=not whole), builder, tries)
+
+    async def quota(self) -> Quota:
+        """What is left of the Token Plan.
+
+        Raises:
+            CredentialInvalid: The key belongs to no plan, or to another region.
+            MinimaxError: The server could not be asked.
+        """
+        return await self._account().quota()
+
+    async def balance(self) -> Balance:
+        """What is left of the money, for a key that pays as it goes; errors as of `quota`."""
+        return await self._account().balance()
+
+    def _account(self) -> AccountReader:
+        return AccountReader(
+            self.endpoint.root, self._auth, self._transport, self._clock, self._user_agent
+        )
 
     async def close(self) -> None:
         """Closes the connections. The client can be used again; it then opens new ones."""
@@ -182,17 +226,14 @@ class Client:
     # ---------------------------------------------------------------- the order of the parts
 
     async def _events(
-        self, request: ChatRequest, builder: ReplyBuilder, *, stream: bool
+        self, builder: ReplyBuilder, tries: _Tries, *, stream: bool
     ) -> AsyncGenerator[StreamEvent, None]:
         """One request with its retries. Nothing is retried once part of an answer is out."""
-        encoded = self._codec.encode(request, stream=stream)
-        tries = self._tries()
+        encoded = self._codec.encode(tries.request, stream=stream)
         begun = False
         while True:
             try:
-                async with aclosing(
-                    self._attempt(request, encoded, tries, stream=stream)
-                ) as batches:
+                async with aclosing(self._attempt(encoded, tries, stream=stream)) as batches:
                     async for batch in batches:
                         begun = True
                         for event in batch:
@@ -201,9 +242,9 @@ class Client:
                 return
             except MinimaxError as error:
                 if isinstance(error, _AnswerLost):
-                    raise _interrupted(error, _build(builder, request)) from error.__cause__
+                    raise _interrupted(error, tries.reply(builder)) from error.__cause__
                 if begun:
-                    raise _interrupted(error, _build(builder, request)) from error
+                    raise _interrupted(error, tries.reply(builder)) from error
                 retry = await self._again(error, tries)
             if retry is not None:
                 yield retry
@@ -230,12 +271,28 @@ class Client:
             raise error
         return RetryScheduled(error.message, wait_s, tries.attempts.number)
 
-    def _tries(self) -> _Tries:
-        return _Tries(Attempts(self._retry, self._max_retry_wait_s, self._uniform))
+    def _tries(self, request: ChatRequest, purpose: Purpose) -> _Tries:
+        attempts = Attempts(self._retry, self._max_retry_wait_s, self._uniform)
+        return _Tries(request, purpose, attempts)
 
-    async def _whole(self, request: ChatRequest, encoded: Encoded, tries: _Tries) -> ChatReply:
+    async def _whole(self, encoded: Encoded, tries: _Tries) -> ChatReply:
         """One attempt at an answer in one piece: as `_attempt`, without what streaming needs."""
-        response, info = await self._send(encoded.body, tries, stream=False)
+        response, info, booking = await self._send(encoded.body, tries, stream=False)
+        try:
+            return await self._read_whole(response, info, booking, encoded, tries)
+        finally:
+            if booking is not None:
+                booking.break_off()  # unless it has ended otherwise
+
+    async def _read_whole(
+        self,
+        response: HttpResponse,
+        info: AnswerInfo,
+        booking: Booking | None,
+        encoded: Encoded,
+        tries: _Tries,
+    ) -> ChatReply:
+        request = tries.request
         content_type = response.headers.get("content-type", "").lower()
         decoder = self._codec.decoder(info)
         events: list[StreamEvent] = []
@@ -251,32 +308,38 @@ class Client:
             broken = error
         finally:
             response.close()
+        if booking is not None:
+            booking.saw(events)
         if any(request.stop):
             events = _cut(events, StopCutter(request.stop))
         failed = _pop_failure(events)
         builder = ReplyBuilder(request.model)
-        for event in [*events[:1], *map(Notice, encoded.notices), *events[1:]]:
+        for event in [*events[:1], *tries.notices(encoded), *events[1:]]:
             builder.apply(event)
-        reply = _build(builder, request)
+        reply = tries.reply(builder)
         if failed is not None:
             if all(isinstance(event, _PRELUDE) for event in events):
+                if booking is not None:
+                    booking.refuse()
                 raise failed
             raise _interrupted(failed, reply) from failed
         if reply.finish_reason is None:
             raise _interrupted(_AnswerLost(broken, info), reply) from broken
+        if booking is not None:
+            booking.finish()
         return reply
 
     async def _attempt(
-        self, request: ChatRequest, encoded: Encoded, tries: _Tries, *, stream: bool
+        self, encoded: Encoded, tries: _Tries, *, stream: bool
     ) -> AsyncGenerator[list[StreamEvent], None]:
         """Limiter, bearer, send, classify (all in `_send`), decode: one answer in batches of events.
 
         The first batch holds a piece of the answer: a mere start is kept back, since a failure that
         follows it may still be tried again.
         """
-        response, info = await self._send(encoded.body, tries, stream=stream)
+        response, info, booking = await self._send(encoded.body, tries, stream=stream)
         decoder = self._codec.decoder(info)
-        cutter = StopCutter(request.stop) if any(request.stop) else None
+        cutter = StopCutter(tries.request.stop) if any(tries.request.stop) else None
         batches = _read_answer(response, decoder, info, stream=stream)
         if cutter is not None:
             batches = _cut_at_stop(batches, cutter)
@@ -284,21 +347,30 @@ class Client:
         begun = False
         try:
             async for batch in batches:
+                if booking is not None:
+                    booking.saw(batch)
                 failed = _pop_failure(batch)
                 if not begun:
                     begun = not all(isinstance(event, _PRELUDE) for event in batch)
                     held += batch
-                    batch = [*held[:1], *map(Notice, encoded.notices), *held[1:]] if begun else []
+                    batch = [*held[:1], *tries.notices(encoded), *held[1:]] if begun else []
                 if batch:
                     yield batch
                 if failed is not None:
+                    if booking is not None and not begun:
+                        booking.refuse()
                     raise failed
-            if decoder.finished or (cutter is not None and cutter.hit):
+            cut = cutter is not None and cutter.hit
+            if decoder.finished or cut:
+                if booking is not None:
+                    booking.finish(cut=cut)
                 return
             broken = None
         except APIConnectionError as error:
             broken = error
         finally:
+            if booking is not None:
+                booking.break_off()  # unless it has ended otherwise
             await batches.aclose()
             response.close()
         if not begun:
@@ -307,7 +379,7 @@ class Client:
 
     async def _send(
         self, body: bytes, tries: _Tries, *, stream: bool
-    ) -> tuple[HttpResponse, AnswerInfo]:
+    ) -> tuple[HttpResponse, AnswerInfo, Booking | None]:
         """Sends to the first route that exists. Any answer but a 2xx is raised."""
         route = self._route
         while True:
@@ -316,25 +388,40 @@ class Client:
             # masked here too, whoever wrote the source: tracebacks may show this variable
             tries.bearer = bearer = MaskedStr(await self._auth.fresh_bearer())
             request = self._http_request(route, bearer, body, stream=stream)
-            response = await self._transport.send(request)
-            self._quota_alert.observe(remaining_quota(response.headers))
-            if 200 <= response.status < 300:
-                self._route = route
-                return response, _answer_info(response, request.url, bearer)
-            refusal = await _read_refusal(response, bearer)
-            missing = is_missing_route(response.status, refusal)
-            if missing and route + 1 < len(self.endpoint.candidates):
-                route += 1
-                continue
-            self._route = 0 if missing else route
-            raise error_from_response(
-                response.status,
-                response.headers,
-                refusal,
-                url=self.endpoint.candidates[self._route],
-                now=self._clock.time(),
-                secrets=(bearer,),
-            )
+            booking = await self._book(tries)
+            try:
+                response = await self._transport.send(request)
+                self._quota_alert.observe(remaining_quota(response.headers))
+                if 200 <= response.status < 300:
+                    self._route = route
+                    return response, _answer_info(response, request.url, bearer), booking
+                refusal = await _read_refusal(response, bearer)
+                missing = is_missing_route(response.status, refusal)
+                if missing and route + 1 < len(self.endpoint.candidates):
+                    route += 1
+                    if booking is not None:
+                        booking.void()
+                    continue
+                self._route = 0 if missing else route
+                raise error_from_response(
+                    response.status,
+                    response.headers,
+                    refusal,
+                    url=self.endpoint.candidates[self._route],
+                    now=self._clock.time(),
+                    secrets=(bearer,),
+                )
+            except BaseException as error:
+                if booking is not None:
+                    _end_unanswered(booking, error)
+                raise
+
+    async def _book(self, tries: _Tries) -> Booking | None:
+        if self._meter is None:
+            return None
+        tries.booking = await self._meter.open(tries.request, tries.purpose)
+        tries.unrecorded = self._meter.books.problem
+        return tries.booking
 
     def _http_request(self, route: int, bearer: str, body: bytes, *, stream: bool) -> HttpRequest:
         silence_s = self._idle_timeout_s
@@ -360,11 +447,30 @@ class Client:
 
 @dataclass(slots=True)
 class _Tries:
-    """What was tried so far for one request."""
+    """One request, and what was tried so far for it.
 
+    Attributes:
+        bearer: What the last attempt was sent with.
+        booking: Of the last attempt; None if nothing is booked.
+        unrecorded: Why it could not be recorded; empty if it was.
+    """
+
+    request: ChatRequest
+    purpose: Purpose
     attempts: Attempts
     refreshed: bool = False
-    bearer: str | None = field(default=None, repr=False)  # what the last attempt was sent with
+    bearer: str | None = field(default=None, repr=False)
+    booking: Booking | None = None
+    unrecorded: str = ""
+
+    def notices(self, encoded: Encoded) -> list[Notice]:
+        """What the person should know beside the answer."""
+        more = (f"usage is not recorded. {self.unrecorded}",) if self.unrecorded else ()
+        return [Notice(text) for text in (*encoded.notices, *more)]
+
+    def reply(self, builder: ReplyBuilder) -> ChatReply:
+        """What has been received so far."""
+        return builder.build(_cost(builder, self.request, self.purpose.prices))
 
 
 class ChatStream:
@@ -375,18 +481,22 @@ class ChatStream:
     """
 
     def __init__(
-        self,
-        events: AsyncGenerator[StreamEvent, None],
-        builder: ReplyBuilder,
-        request: ChatRequest,
+        self, events: AsyncGenerator[StreamEvent, None], builder: ReplyBuilder, tries: _Tries
     ) -> None:
-        self.request = request
+        self.request = tries.request
         self._events = events
         self._builder = builder
+        self._tries = tries
 
     @property
     def reply(self) -> ChatReply:
-        return _build(self._builder, self.request)
+        return self._tries.reply(self._builder)
+
+    @property
+    def booked(self) -> Booked | None:
+        """The figures as they are booked, estimates where the server said none; None if nothing is."""
+        booking = self._tries.booking
+        return booking.live() if booking is not None else None
 
     def __aiter__(self) -> AsyncIterator[StreamEvent]:
         return self._events
@@ -550,10 +660,24 @@ def _in(wait_ms: int, now: float) -> str:
     return f"{wait}, at {day}{at:%H:%M:%S} UTC"
 
 
-def _build(builder: ReplyBuilder, request: ChatRequest) -> ChatReply:
+def _cost(builder: ReplyBuilder, request: ChatRequest, prices: PriceTable) -> Decimal | None:
     usage = builder.usage
-    usd = cost(request.model, usage, service_tier=request.service_tier) if usage else None
-    return builder.build(usd)
+    if usage is None:
+        return None
+    return prices.cost(request.model, usage, service_tier=request.service_tier)
+
+
+def _end_unanswered(booking: Booking, error: BaseException) -> None:
+    """What a request took that came to no answer."""
+    match error:
+        case ConfigError() | APIConnectionError(sent=False):
+            booking.void()
+        case APIConnectionError():
+            booking.break_off("failed")
+        case MinimaxError():
+            booking.refuse()
+        case _:
+            booking.break_off()
 
 
 class _AnswerLost(MinimaxError):

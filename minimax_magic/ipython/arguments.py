@@ -8,9 +8,12 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from minimax_magic.ipython.cell_errors import LineError
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 Values = Literal["", "models", "agents", "chats", "regions"]
 
@@ -38,6 +41,18 @@ class Option(NamedTuple):
         return self.flag.removeprefix("--").replace("-", "_")
 
 
+def _dollars(text: str) -> Decimal:
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        usd = Decimal(text.removeprefix("$"))
+    except InvalidOperation:
+        raise ValueError from None
+    if not usd.is_finite() or usd < 0:
+        raise ValueError
+    return usd
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("--model", "model id, for instance MiniMax-M2.5", "ID", values="models"),
     Option(
@@ -63,6 +78,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("--chat", "go on with the conversation of that name", "NAME", values="chats"),
     Option("--new", "begin that conversation anew"),
+    Option("--budget", "US dollars that this cell may cost at most", "USD", _dollars),
+    Option("--dry-run", "show what would be sent and what it could cost; send nothing"),
     Option("--raw", "send the cell as it is: {{...}} is not evaluated"),
     Option("--help", "show this"),
 )
@@ -73,6 +90,9 @@ SUBCOMMANDS = {
     "login": "sign in with a Token Plan, or enter an API key",
     "logout": "delete the login",
     "status": "which credential is used and why, server, wire",
+    "usage": "tokens, cost and what is left of the plan, live",
+    "dashboard": "where the money went: charts, tables, CSV",
+    "cost": "what a query costs, and how long a budget lasts",
     "setup": "write a commented config/llm.yaml and an agent",
     "simulator": "answer from a local simulator: no key, no network, no cost",
     "simulator off": "back to the configured server",
@@ -83,6 +103,9 @@ SUBCOMMANDS = {
 COMMAND_OPTIONS: dict[str, dict[str, str]] = {
     "login": {"--region": "NAME", "--key": "", "--session": "", "--user": "", "--text": ""},
     "logout": {"--yes": ""},
+    "usage": {"--text": ""},
+    "dashboard": {"--text": "", "--csv": "FILE"},
+    "cost": {"--budget": "USD"},
     "setup": {"--force": ""},
 }
 # the last is any other token, which has a digit somewhere; long words have none
@@ -174,6 +197,8 @@ class Options:
     format: str | None = None
     chat: str | None = None
     new: bool = False
+    budget: Decimal | None = None
+    dry_run: bool = False
     raw: bool = False
     help: bool = False
 
@@ -261,6 +286,20 @@ def _first_word(text: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
+def dollars(flag: str, text: str) -> Decimal:
+    """An amount that stands behind an option of a command.
+
+    Raises:
+        LineError: It is none.
+    """
+    try:
+        return _dollars(text)
+    except ValueError:
+        raise LineError(
+            f"{flag} takes an amount in US dollars, such as 25, not {text!r}."
+        ) from None
+
+
 def _convert(option: Option, value: str) -> Any:
     if option.choices and value not in option.choices:
         known = ", ".join(option.choices)
@@ -268,7 +307,8 @@ def _convert(option: Option, value: str) -> Any:
     try:
         return option.convert(value)
     except ValueError:
-        kind = "a whole number" if option.convert is int else "a number"
+        kinds = {int: "a whole number", _dollars: "an amount in US dollars, such as 0.05"}
+        kind = kinds.get(option.convert, "a number")
         raise LineError(f"{option.flag} takes {kind}, not {value!r}.") from None
 
 

@@ -21,6 +21,7 @@ from minimax_magic.render.blocks import BlockScanner
 from minimax_magic.render.markup import Bundle, Format
 from minimax_magic.render.pacing import MESSAGE_BYTES, Pacer
 from minimax_magic.render.transcript import Phase, Transcript
+from minimax_magic.usage.records import Booked
 
 # Shorter answers than this are not worth a second display while they stream.
 _SPLIT_BYTES = 3000
@@ -45,7 +46,7 @@ class Output(Protocol):
 
     def settle_in(self) -> float: ...
 
-    def finish(self, phase: Phase, reply: ChatReply) -> None: ...
+    def finish(self, phase: Phase, reply: ChatReply, booked: Booked | None = None) -> None: ...
 
 
 class Display(Protocol):
@@ -179,9 +180,9 @@ class LiveOutput:
         """Seconds until the whole answer may go out."""
         return self._pacer.final_in(self._now(), 2 * len(str(self._transcript.text).encode()))
 
-    def finish(self, phase: Phase, reply: ChatReply) -> None:
+    def finish(self, phase: Phase, reply: ChatReply, booked: Booked | None = None) -> None:
         now = self._now()
-        self._transcript.end(phase, reply, now)
+        self._transcript.end(phase, reply, now, booked)
         text = str(self._transcript.text)
         self._transcript.notices += markup.unfit(text, self._form)
         summary = markup.summary(self._transcript, now)
@@ -248,9 +249,9 @@ class TerminalOutput:
     def settle_in(self) -> float:
         return 0.0
 
-    def finish(self, phase: Phase, reply: ChatReply) -> None:
+    def finish(self, phase: Phase, reply: ChatReply, booked: Booked | None = None) -> None:
         now = self._now()
-        self._transcript.end(phase, reply, now)
+        self._transcript.end(phase, reply, now, booked)
         self._transcript.notices += markup.unfit(str(self._transcript.text), self._form)
         summary = markup.summary(self._transcript, now)["text/plain"]
         if not self._column_0:

@@ -7,6 +7,7 @@ imported inside the functions, at the first prompt.
 from __future__ import annotations
 
 import atexit
+import secrets
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from minimax_magic.ipython.live_output import Output
     from minimax_magic.ipython.login_commands import LoginCommands
     from minimax_magic.ipython.runner import CellRun
+    from minimax_magic.ipython.usage_commands import UsageCommands
     from minimax_magic.session import Session, Turn
     from minimax_magic.simulator import Simulator
 
@@ -111,6 +113,7 @@ class MiniMaxMagics(Magics):
         self._simulator: Simulator | None = None
         self._starting = threading.Lock()
         self._logins: LoginCommands | None = None
+        self._usage: UsageCommands | None = None
         self._drawn: tuple[int, object] | None = None
 
     # ------------------------------------------------------------------------------- the magics
@@ -122,6 +125,9 @@ class MiniMaxMagics(Magics):
         options = parse_cell_line(line)
         if options.help:
             print(_CELL_HELP)
+            return
+        if options.dry_run:
+            self._preview(options, cell)
             return
         run = self._prepare(options, cell)
         self._keep(options, run, run.run)
@@ -137,6 +143,8 @@ class MiniMaxMagics(Magics):
             self._command(command)
         elif not options.prompt:
             self._introduce()
+        elif options.dry_run:
+            self._preview(options, options.prompt)
         else:
             run = self._prepare(options, options.prompt)
             return self._keep(options, run, run.run)
@@ -150,6 +158,9 @@ class MiniMaxMagics(Magics):
             return
         if not cell.strip():
             raise LineError("%%minimax: the cell is empty. Write the prompt below the first line.")
+        if options.dry_run:
+            self._preview(options, cell)
+            return
         run = self._prepare(options, cell)
         try:
             await run.run_async()
@@ -166,14 +177,27 @@ class MiniMaxMagics(Magics):
             with interrupts.raised():
                 from minimax_magic.ipython.runner import CellRun
 
-                if not options.raw:
-                    prompt = interpolate(prompt, self._evaluate)
                 turn = self.session.prepare(self._ask(options, prompt))
                 return CellRun(self.background, turn, self._output(options, turn))
         except MinimaxError as error:
             raise CellError(error) from None
         except KeyboardInterrupt:
             raise CellInterrupted("nothing was sent.") from None
+
+    def _preview(self, options: Options, prompt: str) -> None:
+        """What `--dry-run` shows."""
+        from minimax_magic.render.dry_run import preview
+
+        try:
+            bundle = preview(self.session.preview(self._ask(options, prompt)))
+        except MinimaxError as error:
+            raise CellError(error) from None
+        if getattr(self._shell, "kernel", None) is None:
+            print(bundle["text/plain"])
+            return
+        from IPython.display import display
+
+        display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
     def _keep(self, options: Options, run: CellRun, wait: Callable[[], ChatReply]) -> ChatReply:
         try:
@@ -189,9 +213,12 @@ class MiniMaxMagics(Magics):
             self._shell.user_ns[options.into] = run.reply
 
     def _ask(self, options: Options, prompt: str) -> Any:
+        from minimax_magic.ipython.whereabouts import kernel_of, notebook_of
         from minimax_magic.render.markup import INSTRUCTIONS, Format
         from minimax_magic.session import Ask
 
+        if not options.raw:
+            prompt = interpolate(prompt, self._evaluate)
         form = cast("Format", options.format or self.format)
         # an agent that the cell names goes before what is set for the session
         mine = self if options.agent is None else None
@@ -209,6 +236,10 @@ class MiniMaxMagics(Magics):
             new=options.new,
             whole=options.no_stream or not self.stream,
             instruction=INSTRUCTIONS[form],
+            budget=options.budget,
+            notebook=notebook_of(self._shell),
+            kernel=kernel_of(self._shell),
+            cell=secrets.token_hex(8),
         )
 
     def _output(self, options: Options, turn: Turn) -> Output:
@@ -241,6 +272,12 @@ class MiniMaxMagics(Magics):
                 self.logins.logout(command)
             case "status":
                 self.logins.status()
+            case "usage":
+                self.usage.usage(command)
+            case "dashboard":
+                self.usage.dashboard(command)
+            case "cost":
+                self.usage.cost(command)
             case "setup":
                 self._set_up(force=command.has("--force"))
             case "simulator":
@@ -295,6 +332,14 @@ class MiniMaxMagics(Magics):
             sign_in = SignIn(self.session, self._start_simulator)
             self._logins = LoginCommands(self._shell, self.session, sign_in, self.background)
         return self._logins
+
+    @property
+    def usage(self) -> UsageCommands:
+        if self._usage is None:
+            from minimax_magic.ipython.usage_commands import UsageCommands
+
+            self._usage = UsageCommands(self._shell, self.session, self.background)
+        return self._usage
 
     def _set_up(self, *, force: bool) -> None:
         from minimax_magic.ipython import wizard
@@ -367,6 +412,8 @@ class MiniMaxMagics(Magics):
 
     def close(self) -> None:
         """Closes connections and ends the background thread and the simulator."""
+        if self._usage is not None:
+            self._usage.close()
         if self._session is not None and self._background is not None:
             # a connection that hangs ends with the thread; new tokens on their way are worth the time
             # that Jupyter gives a kernel to end
@@ -377,7 +424,8 @@ class MiniMaxMagics(Magics):
             self._background.stop()
         if self._simulator is not None:
             self._simulator.stop()
-        self._session = self._background = self._simulator = self._logins = None
+        self._session = self._background = self._simulator = None
+        self._logins = self._usage = None
 
 
 def _first(value: Any, default: Any) -> Any:

@@ -114,7 +114,7 @@ class CellRun:
             run.cancel()
             self._output.feed(run.drain())
             self.reply = reply = self._turn.reply
-            self._output.finish("interrupted", reply)
+            self._output.finish("interrupted", reply, self._turn.booked)
         kept = "what had arrived is kept above" if reply.text else "nothing had arrived yet"
         raise CellInterrupted(f"the request was cancelled, {kept}.") from None
 
@@ -126,7 +126,7 @@ class CellRun:
             self._output.feed(run.drain())
             reply = error.partial if isinstance(error, StreamInterrupted) else self._turn.reply
             self.reply = reply
-            self._output.finish("done" if error is None else "failed", reply)
+            self._output.finish("done" if error is None else "failed", reply, self._turn.booked)
         if isinstance(error, MinimaxError):
             raise CellError(error) from None
         if error is not None:

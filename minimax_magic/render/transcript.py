@@ -15,12 +15,11 @@ from minimax_magic.events import (
     TextWasThinking,
     ThinkingDelta,
     ToolCallStarted,
-    UsageUpdate,
 )
 from minimax_magic.messages import FinishReason
-from minimax_magic.pricing import format_usd
+from minimax_magic.pricing import cached_share, format_usd
 from minimax_magic.text import TextBuffer
-from minimax_magic.tokens import TokenUsage
+from minimax_magic.usage.records import Booked
 
 Phase = Literal["waiting", "thinking", "answering", "done", "interrupted", "failed"]
 
@@ -52,7 +51,7 @@ class Transcript:
         self.notices: list[str] = []
         self.simulated = False
         self.reply: ChatReply | None = None
-        self._usage: TokenUsage | None = None
+        self.booked: Booked | None = None
         self._finish_reason: FinishReason | None = None
         self._retry: RetryScheduled | None = None
         self._retry_at = 0.0
@@ -86,8 +85,6 @@ class Transcript:
                 self.notices.append(text)
             case RetryScheduled():
                 self._retry, self._retry_at = event, now + event.wait_s
-            case UsageUpdate(usage):
-                self._usage = usage
             case Finished(reason):
                 self._finish_reason = reason
             case ToolCallStarted():
@@ -95,11 +92,16 @@ class Transcript:
             case _:
                 pass  # nothing of it is shown
 
-    def end(self, phase: Phase, reply: ChatReply, now: float) -> None:
-        """The answer is whole, or as much of it as there will be."""
+    def end(self, phase: Phase, reply: ChatReply, now: float, booked: Booked | None = None) -> None:
+        """The answer is whole, or as much of it as there will be.
+
+        Args:
+            booked: Its figures; None if no request went out, or none is booked.
+        """
         self._end_thinking(now)
         self.phase = phase
         self.reply = reply
+        self.booked = booked
         self._ended = now
 
     @property
@@ -132,25 +134,38 @@ class Transcript:
         return f"{_DOING.get(self.phase, self.phase)} {elapsed:.0f} s"
 
     def _took(self, elapsed: float) -> list[str]:
-        parts: list[str] = []
-        reply = self.reply
-        usage = reply.usage if reply is not None else self._usage
-        if usage is not None:
-            cached = f" ({usage.cache_read_tokens:,} cached)" if usage.cache_read_tokens else ""
-            parts.append(f"{usage.total_input_tokens:,} tokens in{cached}")
-            parts.append(f"{usage.output_tokens:,} out")
-            price = format_usd(reply.cost if reply is not None else None)
-            parts.append(
-                f"{price} if it were real" if self.simulated and reply and reply.cost else price
-            )
-        elif len(self.text) or len(self.thinking):  # it was worked on, so it did cost something
-            parts.append("tokens unknown")
+        parts = self._figures()
         parts.append(f"{elapsed:.1f} s")
         if self.chat is not None and self.phase == "done":
             parts.append(f"chat {self.chat}, turn {self.turn}")
         if warning := _CUT_OFF.get(self._finish_reason or ""):
             parts.append(warning)
         return parts
+
+    def _figures(self) -> list[str]:
+        """Tokens and cost. A wave before a number says that it is an estimate."""
+        if (booked := self.booked) is None:
+            # it was worked on, so it did cost something
+            return ["tokens unknown"] if len(self.text) or len(self.thinking) else []
+        usage = booked.usage
+        if not usage.total_tokens:
+            return []
+        about = "" if booked.measured else "~"
+        share = cached_share(usage) or 0
+        cached = f" ({share:.0%} cached)".replace("%", " %") if usage.cache_read_tokens else ""
+        price = format_usd(booked.cost)
+        if booked.cost is not None:
+            price = f"{about}{price}"
+            if self.simulated:
+                price = f"{price} if it were real"
+            elif booked.billing == "plan":
+                price = f"{price} in value, covered by the plan"
+        return [
+            f"{about}{usage.total_input_tokens:,} tokens in{cached}",
+            f"{about}{usage.output_tokens:,} out",
+            price,
+            *([] if booked.measured else ["estimated"]),
+        ]
 
     def _end_thinking(self, now: float) -> None:
         if self._thought_from is not None:

@@ -1,4 +1,4 @@
-"""The account side of MiniMax without HTTP: device codes, tokens, what a plan has left.
+"""The account side of MiniMax without HTTP: device codes, tokens, what is left to be used.
 
 Follows what MiniMax's account host was seen to do: PKCE is a must, a user code and a refresh token
 work once, waiting is HTTP 200 with `pending`. `account_routes` puts it on the network.
@@ -12,10 +12,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from minimax_magic.simulator import quota
+from minimax_magic.simulator import balance, quota
 from minimax_magic.simulator.account_checks import client_name, client_refusal, code_refusal
 from minimax_magic.simulator.account_knobs import AccountKnobs
 from minimax_magic.simulator.account_values import (
@@ -42,7 +43,7 @@ POLL_GRANTS = (f"{GRANT}user_code", f"{GRANT}device_code")
 POLL_TOLERANCE = 0.25
 ACCESS_DENIED = {"status_code": 1, "status_msg": "access_denied"}
 
-Endpoint = Literal["code", "token", "remains"]
+Endpoint = Literal["code", "token", "remains", "balance"]
 
 
 class Account(AccountKnobs):
@@ -85,6 +86,7 @@ class Account(AccountKnobs):
                 "code": deque(),
                 "token": deque(),
                 "remains": deque(),
+                "balance": deque(),
             }
 
     @property
@@ -145,7 +147,7 @@ class Account(AccountKnobs):
 
         Args:
             content_type: None for JSON if the body is a mapping, else for HTML.
-            to: `token` is for polls and refreshes alike.
+            to: `token` is for polls and refreshes alike, `remains` for both of its addresses.
         """
         if isinstance(body, Mapping):
             raw = Raw(status, content_type or "application/json", encode(dict(body)))
@@ -232,16 +234,32 @@ class Account(AccountKnobs):
                 return self._refreshed(form, origin)
             return Granted(oauth_error("unsupported_grant_type"))
 
-    def remains(self, tokens: int) -> Raw:
-        """What the plan has left after so many tokens."""
+    def scripted_answer(self, to: Endpoint) -> Raw | None:
+        """The next one that was queued; None if there is none."""
         with self._lock:
-            if self._scripts["remains"]:
-                return self._scripts["remains"].popleft()
+            return self._scripts[to].popleft() if self._scripts[to] else None
+
+    def remains(self, tokens: int, *, legacy: bool = False) -> Raw:
+        """What the plan has left after so many tokens.
+
+        Args:
+            legacy: In the shape of the old address, which counts requests.
+        """
         percent = self.remaining_percent
         if percent is None:
             percent = quota.percent_left(tokens, quota.TOKENS_PER_PERCENT)
         weekly = quota.percent_left(tokens, quota.TOKENS_PER_WEEKLY_PERCENT)
-        return says(quota.remains(self.server_now, percent, weekly))
+        shape = quota.legacy_remains if legacy else quota.remains
+        return says(shape(self.server_now, percent, weekly))
+
+    def balance(self, served: Decimal) -> Raw:
+        """What a pay-as-you-go account has left.
+
+        Args:
+            served: What is left after all that was served.
+        """
+        amount = self.available_amount
+        return says(balance.balance(served if amount is None else amount))
 
     # under the lock
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 
@@ -29,6 +30,9 @@ class AccountKnobs:
         clock_offset_s: How far the server's clock is ahead of the machine's. It changes what is
             said, not how long anything lasts.
         remaining_percent: What is left of the 5 hours' window; None to count what was served.
+        only_legacy_remains: Serve what is left of a plan at its old address only.
+        available_amount: What a pay-as-you-go account has left, as it is to be sent; None to take
+            what was served from 100 dollars.
     """
 
     client_ids: set[str] | None = None
@@ -47,3 +51,5 @@ class AccountKnobs:
     hang_up_refreshes: int = 0
     clock_offset_s: float = 0
     remaining_percent: int | None = None
+    only_legacy_remains: bool = False
+    available_amount: Decimal | str | None = None

@@ -18,7 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
-from minimax_magic.simulator import wire_anthropic, wire_openai
+from minimax_magic.simulator import balance, wire_anthropic, wire_openai
 from minimax_magic.simulator.account import Account
 from minimax_magic.simulator.account_routes import answer_account, dated
 from minimax_magic.simulator.account_values import is_access_token
@@ -32,6 +32,7 @@ from minimax_magic.simulator.behaviours import (
     Raw,
     Reply,
     Silence,
+    Usage,
 )
 from minimax_magic.simulator.choose import choose, ordinary
 from minimax_magic.simulator.exchange import Exchange, Fault, Received
@@ -48,7 +49,11 @@ CHAT: dict[str, Wire] = {
     "/v1/text/chatcompletion_v2": "native",
 }
 REMAINS_PATH = "/v1/token_plan/remains"
-# a plan's key has a quota whoever it is; a key that pays as it goes has none
+LEGACY_REMAINS_PATH = "/v1/api/openplatform/coding_plan/remains"
+BALANCE_PATH = "/account/query_balance"
+REMAINS_PATHS = (REMAINS_PATH, LEGACY_REMAINS_PATH)
+# A plan's key has a quota whoever it is, a key that pays as it goes a balance; any other key, and a
+# login, is of a plan.
 PLAN_KEY, PAID_KEY = "sk-cp-", "sk-api-"
 # the real limit for a body
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -70,6 +75,20 @@ class Served:
     cache_write_tokens: int = 0
     output_tokens: int = 0
 
+    def plus(self, usage: Usage) -> Served:
+        """With one more request."""
+        return Served(
+            self.requests + 1,
+            self.input_tokens + usage.input_tokens,
+            self.cache_read_tokens + usage.cache_read_tokens,
+            self.cache_write_tokens + usage.cache_write_tokens,
+            self.output_tokens + usage.output_tokens,
+        )
+
+    def without_output(self, tokens: int) -> Served:
+        """With so much less output, of a request that is counted already."""
+        return replace(self, output_tokens=self.output_tokens - tokens)
+
 
 async def _mark(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = SERVER
@@ -79,7 +98,7 @@ async def _mark(request: web.Request, response: web.StreamResponse) -> None:
 class Service:
     """All state of a simulator and its one aiohttp handler; bound to no port.
 
-    `requests`, `served`, `script` and `account` may be used from any thread.
+    `requests`, `served`, `served_by_model`, `script` and `account` may be used from any thread.
     """
 
     def __init__(self, key: str, delay_s: float, accept_x_api_key: bool) -> None:
@@ -89,6 +108,7 @@ class Service:
         self.account = Account()
         self.script: deque[Behaviour] = deque()
         self.served = Served()
+        self._served_by_model: dict[str, Served] = {}
         self._log: deque[Received] = deque(maxlen=LOG_SIZE)
         self._lock = threading.Lock()
         self._cache = PromptCache()
@@ -102,6 +122,12 @@ class Service:
         with self._lock:
             return list(self._log)
 
+    @property
+    def served_by_model(self) -> dict[str, Served]:
+        """`served` for each model, by the id that was asked for: a copy."""
+        with self._lock:
+            return dict(self._served_by_model)
+
     def reset(self) -> None:
         """Forget requests, totals, script, cache and logins; the key, pace and knobs stay."""
         self.script.clear()
@@ -109,6 +135,7 @@ class Service:
         with self._lock:
             self._log.clear()
             self.served = Served()
+            self._served_by_model = {}
         self._cache = PromptCache()
         self._failed_once = set()
 
@@ -148,8 +175,8 @@ class Service:
             return response
         request = exchange.request
         wire = CHAT.get(request.path) if request.method == "POST" else None
-        if request.method == "GET" and request.path == REMAINS_PATH:
-            return dated(self.account, self._remains(exchange))
+        if request.method == "GET" and request.path in (*REMAINS_PATHS, BALANCE_PATH):
+            return dated(self.account, self._left(exchange))
         if wire is None and not (request.method == "GET" and is_models(request.path)):
             return exchange.raw(nginx_page(404, "Not Found"))
         if refusal := self._refusal(request, wire):
@@ -163,25 +190,44 @@ class Service:
         if scheme.lower() != "bearer":
             token = ""
         token = token.strip()
+        if token and request.path == BALANCE_PATH:
+            return None if token.startswith(PAID_KEY) else Fail(code=2049)
         if is_access_token(token):
             return None if self.account.accepts(token) else Fail(code=1004)
         if not token and self.accept_x_api_key and wire == "anthropic":
             token = request.headers.get("X-Api-Key", "").strip()
         if not token:
             return Fail(code=1004)
-        if request.path == REMAINS_PATH and token.startswith((PLAN_KEY, PAID_KEY)):
+        if request.path in REMAINS_PATHS and token.startswith((PLAN_KEY, PAID_KEY)):
             return None if token.startswith(PLAN_KEY) else Fail(code=2049)
         return None if token == self.key else Fail(code=2049)
 
-    def _remains(self, exchange: Exchange) -> web.Response:
+    def _left(self, exchange: Exchange) -> web.Response:
         """Always HTTP 200, as MiniMax has it: a refusal is told in `base_resp` only."""
+        path = exchange.request.path
+        is_balance = path == BALANCE_PATH
+        scripted = self.account.scripted_answer("balance" if is_balance else "remains")
+        if scripted is not None:
+            return exchange.raw(scripted)
+        if path == REMAINS_PATH and self.account.only_legacy_remains:
+            return exchange.raw(nginx_page(404, "Not Found"))
         refusal = self._refusal(exchange.request, None)
-        if refusal is None or refusal.code is None:
-            served = self.served
-            tokens = served.input_tokens + served.cache_write_tokens + served.output_tokens
-            return exchange.raw(self.account.remains(tokens))
-        message = CODES[refusal.code][1]
-        return exchange.json({"base_resp": {"status_code": refusal.code, "status_msg": message}})
+        if refusal is not None and refusal.code is not None:
+            message = CODES[refusal.code][1]
+            base_resp = {"status_code": refusal.code, "status_msg": message}
+            return exchange.json({"base_resp": base_resp})
+        served = self.served
+        if is_balance:
+            left = balance.available(
+                served.input_tokens,
+                served.output_tokens,
+                served.cache_read_tokens,
+                served.cache_write_tokens,
+            )
+            return exchange.raw(self.account.balance(left))
+        tokens = served.input_tokens + served.cache_write_tokens + served.output_tokens
+        legacy = path == LEGACY_REMAINS_PATH
+        return exchange.raw(self.account.remains(tokens, legacy=legacy))
 
     async def _chat(self, exchange: Exchange, wire: Wire) -> web.StreamResponse:
         try:
@@ -259,24 +305,19 @@ class Service:
         return response
 
     def _book(self, answer: Answer) -> None:
-        usage = answer.usage
         with self._lock:
-            total = self.served
-            self.served = Served(
-                total.requests + 1,
-                total.input_tokens + usage.input_tokens,
-                total.cache_read_tokens + usage.cache_read_tokens,
-                total.cache_write_tokens + usage.cache_write_tokens,
-                total.output_tokens + usage.output_tokens,
-            )
+            self.served = self.served.plus(answer.usage)
+            of_model = self._served_by_model.get(answer.model, Served())
+            self._served_by_model[answer.model] = of_model.plus(answer.usage)
 
     def _take_back(self, answer: Answer, chunks_sent: int) -> None:
         """Of a broken answer only what was sent counts, a chunk as full."""
         sent = -(-chunks_sent * answer.chunk_chars // 4)
         unsent = max(0, answer.usage.output_tokens - sent)
         with self._lock:
-            total = self.served
-            self.served = replace(total, output_tokens=total.output_tokens - unsent)
+            self.served = self.served.without_output(unsent)
+            if (of_model := self._served_by_model.get(answer.model)) is not None:
+                self._served_by_model[answer.model] = of_model.without_output(unsent)
 
 
 def _pieces(answer: Answer) -> int:

@@ -1,4 +1,5 @@
-"""What a Token Plan has left, in the shape of `/v1/token_plan/remains` since June 2026."""
+"""What a Token Plan has left, in the shape of `/v1/token_plan/remains` since June 2026, and in the one
+before, which its old address keeps."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ WINDOW = timedelta(hours=5)
 TOKENS_PER_PERCENT = 2_000
 TOKENS_PER_WEEKLY_PERCENT = 10 * TOKENS_PER_PERCENT
 LIMITED, NOT_LIMITED = 1, 3
+# requests that a plan had when it was counted in them
+REQUESTS, WEEKLY_REQUESTS = 1_500, 15_000
 
 
 def percent_left(tokens: int, tokens_per_percent: int) -> int:
@@ -28,15 +31,12 @@ def remains(now_s: float, percent: int, weekly_percent: int) -> dict[str, Any]:
         percent: What is left of the window of 5 hours.
     """
     now = datetime.fromtimestamp(now_s, UTC).astimezone(BEIJING)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    start = midnight + (now - midnight) // WINDOW * WINDOW
-    end = min(start + WINDOW, midnight + timedelta(days=1))
-    monday = midnight - timedelta(days=now.weekday())
-    week = _period("weekly_", monday, monday + timedelta(days=7), now)
+    midnight = _midnight(now)
+    week = _week(now)
     pools = [
         {
             "model_name": "general",
-            **_period("", start, end, now),
+            **_interval(now),
             **week,
             **_left("interval", LIMITED, percent),
             **_left("weekly", LIMITED, weekly_percent),
@@ -54,6 +54,37 @@ def remains(now_s: float, percent: int, weekly_percent: int) -> dict[str, Any]:
         "current_subscribe_title": PLAN_TITLE,
         "base_resp": {"status_code": 0, "status_msg": "success"},
     }
+
+
+def legacy_remains(now_s: float, percent: int, weekly_percent: int) -> dict[str, Any]:
+    """The older answer; arguments as in `remains`. What is called usage is what remains."""
+    now = datetime.fromtimestamp(now_s, UTC).astimezone(BEIJING)
+    pool = {
+        "model_name": "MiniMax-M*",
+        **_interval(now),
+        **_week(now),
+        "current_interval_total_count": REQUESTS,
+        "current_interval_usage_count": REQUESTS * percent // 100,
+        "current_weekly_total_count": WEEKLY_REQUESTS,
+        "current_weekly_usage_count": WEEKLY_REQUESTS * weekly_percent // 100,
+    }
+    return {"model_remains": [pool], "base_resp": {"status_code": 0, "status_msg": "success"}}
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _interval(now: datetime) -> dict[str, int]:
+    midnight = _midnight(now)
+    start = midnight + (now - midnight) // WINDOW * WINDOW
+    end = min(start + WINDOW, midnight + timedelta(days=1))
+    return _period("", start, end, now)
+
+
+def _week(now: datetime) -> dict[str, int]:
+    monday = _midnight(now) - timedelta(days=now.weekday())
+    return _period("weekly_", monday, monday + timedelta(days=7), now)
 
 
 def _period(prefix: str, start: datetime, end: datetime, now: datetime) -> dict[str, int]:

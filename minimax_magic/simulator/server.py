@@ -31,7 +31,8 @@ class Simulator:
 
     Args:
         port: 0 for any free one.
-        key: The one bearer that is accepted beside the access tokens of `account`.
+        key: The one bearer that is accepted beside the access tokens of `account`. One that begins
+            with `sk-api-` pays as it goes: it has a balance. Any other is of a plan: it has a quota.
         delay_s: Seconds between two chunks where a behaviour says nothing else.
         accept_x_api_key: Take the key from `X-Api-Key` too, on the Anthropic wire. MiniMax's
             document says so, its servers have refused it; the strict answer is the default.
@@ -101,13 +102,18 @@ class Simulator:
         """Totals of what was answered so far."""
         return self._service.served
 
+    @property
+    def served_by_model(self) -> dict[str, Served]:
+        """The same for each model, by the id that was asked for; a new dict each time."""
+        return self._service.served_by_model
+
     def script(self, *behaviours: Behaviour) -> None:
         """Queue what the next valid chat requests get, first come first served."""
         self._service.script.extend(behaviours)
 
     @property
     def account(self) -> Account:
-        """Logins and the Token Plan: knobs, counts, tokens without a login."""
+        """Logins, the Token Plan, the balance: knobs, counts, tokens without a login."""
         return self._service.account
 
     def reset(self) -> None:

@@ -1,1 +1,81 @@
-"""What is used and what is left."""
+"""What is used and what is left.
+
+For programs: `records()` and `dataframe()` give what the ledger holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+# Before the function of that name: the first import of a submodule puts it into this namespace.
+import minimax_magic.usage.records as _values
+
+if TYPE_CHECKING:
+    import pandas
+
+    from minimax_magic.usage.ledger import Ledger
+
+__all__ = ["dataframe", "records"]
+
+Moment = datetime | date | str | None
+
+
+def records(
+    since: Moment = None,
+    until: Moment = None,
+    *,
+    model: str | Iterable[str] | None = None,
+    simulated: bool = False,
+) -> list[dict[str, Any]]:
+    """What the ledger holds, one flat dict per request, the oldest first.
+
+    `cost` is an exact Decimal in US dollars, None where no price is known. Prompts and answers are
+    not in the ledger.
+
+    Args:
+        since: A datetime, a date, one of them in ISO form, or `today`, `7 days`, `30 days`, `all`,
+            which also say where they end. Times without a zone are local ones. None: from the first.
+        until: The same; a day is included. None: to the last.
+        model: Only of this model, or of these. None: of all.
+        simulated: The simulator's requests, which cost nothing, instead of the real ones.
+
+    Raises:
+        ConfigError: `since` or `until` is none of these, or the ledger cannot be read.
+    """
+    from minimax_magic.usage import frames
+
+    return frames.records(*_asked(since, until, model, simulated))
+
+
+def dataframe(
+    since: Moment = None,
+    until: Moment = None,
+    *,
+    model: str | Iterable[str] | None = None,
+    simulated: bool = False,
+) -> pandas.DataFrame:
+    """The same as a pandas DataFrame; `cost` is a float in it, NaN where no price is known.
+
+    Raises:
+        ConfigError: As `records`; or pandas is not installed.
+    """
+    from minimax_magic.usage import frames
+
+    return frames.dataframe(*_asked(since, until, model, simulated))
+
+
+def _asked(
+    since: Moment, until: Moment, model: str | Iterable[str] | None, simulated: bool
+) -> tuple[Ledger, _values.Selection]:
+    from datetime import UTC
+
+    from minimax_magic.config import load_settings
+    from minimax_magic.usage.ledger import open_ledger
+    from minimax_magic.usage.ranges import bounds_of
+
+    begin, end = bounds_of(since, until, datetime.now(UTC))
+    models = (model,) if isinstance(model, str) else None if model is None else tuple(model)
+    selection = _values.Selection(since=begin, until=end, models=models, simulated=simulated)
+    return open_ledger(load_settings().ledger), selection

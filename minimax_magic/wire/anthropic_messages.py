@@ -37,7 +37,7 @@ from minimax_magic.messages import (
     ToolCall,
     ToolResult,
 )
-from minimax_magic.models import model_info
+from minimax_magic.models import default_output_tokens, model_info
 from minimax_magic.text import SurrogateJoiner, TextBuffer, whole
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.wire.codec import (
@@ -71,8 +71,6 @@ _FINISH: dict[str, FinishReason] = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-# for a model we know nothing of: other servers of this wire insist on the field
-_DEFAULT_MAX_TOKENS = 8192
 
 
 class AnthropicMessagesCodec:
@@ -83,10 +81,9 @@ class AnthropicMessagesCodec:
     def encode(self, request: ChatRequest, *, stream: bool) -> Encoded:
         check_images(request)
         info = model_info(request.model)
-        recommended = info.recommended_output_tokens if info else _DEFAULT_MAX_TOKENS
         body: dict[str, Any] = {
             "model": request.model,
-            "max_tokens": request.max_tokens or recommended,
+            "max_tokens": request.max_tokens or default_output_tokens(request.model),
             "messages": [
                 _encode_turn(turn) for turn in _alternating(turns(request.messages, _sendable))
             ],

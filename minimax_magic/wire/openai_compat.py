@@ -533,9 +533,10 @@ def decode_usage(usage: Any) -> TokenUsage:
     if not prompt:  # some older answers carry the total alone
         prompt = max(0, token_count(usage, "total_tokens") - output)
     cached = min(prompt, token_count(usage, "prompt_tokens_details", "cached_tokens"))
+    reasoning = token_count(usage, "completion_tokens_details", "reasoning_tokens")
     return TokenUsage(
         input_tokens=prompt - cached,
         cache_read_tokens=cached,
         output_tokens=output,
-        reasoning_tokens=token_count(usage, "completion_tokens_details", "reasoning_tokens"),
+        reasoning_tokens=min(output, reasoning),
     )

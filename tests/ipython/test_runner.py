@@ -15,6 +15,8 @@ from minimax_magic.events import ChatReply, Finished, ReplyBuilder, StreamEvent,
 from minimax_magic.ipython.bridge import BackgroundLoop
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted
 from minimax_magic.ipython.runner import CellRun
+from minimax_magic.tokens import TokenUsage
+from minimax_magic.usage.records import Booked
 
 
 class Turn:
@@ -26,6 +28,7 @@ class Turn:
         self.closed = threading.Event()
         self.sent = threading.Event()
         self.kept = False
+        self.booked = Booked(TokenUsage(1, 2), None, True, "unknown")
         self._builder = ReplyBuilder("model")
 
     @property
@@ -80,8 +83,9 @@ class Output:
     def settle_in(self) -> float:
         return 0.0
 
-    def finish(self, phase: str, reply: ChatReply) -> None:
+    def finish(self, phase: str, reply: ChatReply, booked: Booked | None = None) -> None:
         self._now("finish")
+        assert booked is not None
         self.finished.append((phase, reply.text))
 
 

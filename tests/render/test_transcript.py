@@ -17,11 +17,10 @@ from minimax_magic.events import (
     TextWasThinking,
     ThinkingDelta,
     ToolCallStarted,
-    UsageUpdate,
 )
-from minimax_magic.messages import TextBlock
 from minimax_magic.render.transcript import Transcript
 from minimax_magic.tokens import TokenUsage
+from minimax_magic.usage.records import Billing, Booked
 
 USAGE = TokenUsage(input_tokens=1200, output_tokens=345, cache_read_tokens=800)
 
@@ -34,9 +33,10 @@ def _seen(*events: StreamEvent, chat: str | None = None) -> Transcript:
     return transcript
 
 
-def _reply(cost: str | None = "0.0031") -> ChatReply:
-    amount = Decimal(cost) if cost else None
-    return ChatReply((TextBlock(text="Hi"),), USAGE, amount, "stop", "MiniMax-M2.5")
+def _booked(
+    cost: str | None = "0.0031", *, billing: Billing = "per_token", measured: bool = True
+) -> Booked:
+    return Booked(USAGE, None if cost is None else Decimal(cost), measured, billing)
 
 
 @pytest.mark.parametrize(
@@ -66,15 +66,15 @@ def test_the_status_says_what_is_happening(events: list[StreamEvent], status: st
 def test_the_status_at_the_end_says_what_it_took() -> None:
     """Tokens, cost and time; nothing of it moves any more."""
     transcript = _seen(TextDelta("Hi"), Finished("stop"))
-    transcript.end("done", _reply(), 2.5)
-    expected = "MiniMax-M2.5 · 2,000 tokens in (800 cached) · 345 out · $0.0031 · 2.5 s"
+    transcript.end("done", ChatReply(), 2.5, _booked())
+    expected = "MiniMax-M2.5 · 2,000 tokens in (40 % cached) · 345 out · $0.0031 · 2.5 s"
     assert transcript.status(2.5) == transcript.status(99.0) == expected
 
 
 def test_a_simulated_price_says_so() -> None:
     """What a simulator answered is marked first, and its price is what it would have been."""
     transcript = _seen(Started(None, None, simulated=True), TextDelta("Hi"))
-    transcript.end("done", _reply(), 2.5)
+    transcript.end("done", ChatReply(), 2.5, _booked())
     assert transcript.marks() == ["simulated"]
     assert "$0.0031 if it were real" in transcript.facts(2.5)
 
@@ -82,8 +82,15 @@ def test_a_simulated_price_says_so() -> None:
 def test_an_unknown_price_is_not_zero() -> None:
     """Without a known price the status says so."""
     transcript = _seen(TextDelta("Hi"))
-    transcript.end("done", _reply(None), 2.5)
+    transcript.end("done", ChatReply(), 2.5, _booked(None))
     assert "no price known" in transcript.status(2.5)
+
+
+def test_a_plan_covers_its_price() -> None:
+    """What a Token Plan covers is named by its value, and not as money that was spent."""
+    transcript = _seen(TextDelta("Hi"))
+    transcript.end("done", ChatReply(), 2.5, _booked(billing="plan"))
+    assert "$0.0031 in value, covered by the plan" in transcript.status(2.5)
 
 
 def test_unknown_tokens_are_not_zero() -> None:
@@ -100,27 +107,36 @@ def test_a_request_that_never_began_cost_nothing() -> None:
     assert transcript.status(0.1) == "failed · MiniMax-M2.5 · 0.1 s"
 
 
-def test_usage_counts_as_far_as_it_came() -> None:
-    """Without a reply the last usage that was reported is shown."""
-    transcript = _seen(TextDelta("Hi"), UsageUpdate(USAGE))
-    transcript.end("interrupted", ChatReply(usage=USAGE), 2.5)
-    assert "345 out" in transcript.status(2.5)
+def test_estimates_say_so() -> None:
+    """Figures that the server did not give have a wave before them, and a word behind."""
+    transcript = _seen(TextDelta("Hi"))
+    transcript.end("interrupted", ChatReply(), 2.5, _booked(measured=False))
+    expected = "~2,000 tokens in (40 % cached) · ~345 out · ~$0.0031 · estimated · 2.5 s"
+    assert transcript.status(2.5) == f"interrupted · MiniMax-M2.5 · {expected}"
+
+
+def test_what_was_refused_has_no_figures() -> None:
+    """A request that the server refused took no tokens, and none are shown."""
+    transcript = _seen()
+    booked = Booked(TokenUsage(), Decimal(0), True, "per_token")
+    transcript.end("failed", ChatReply(), 0.1, booked)
+    assert transcript.status(0.1) == "failed · MiniMax-M2.5 · 0.1 s"
 
 
 @pytest.mark.parametrize(("reason", "says"), [("length", "--max-tokens"), ("stop", "2.5 s")])
 def test_a_cut_off_answer_says_why(reason: str, says: str) -> None:
     """An answer that ended at its limit says what to change; one that ended by itself says nothing."""
     transcript = _seen(TextDelta("Hi"), Finished(reason))  # type: ignore[arg-type]
-    transcript.end("done", _reply(), 2.5)
+    transcript.end("done", ChatReply(), 2.5)
     assert says in transcript.status(2.5).split(" · ")[-1]
 
 
 def test_a_chat_is_named() -> None:
     """In a conversation the status ends with its name and turn, if the turn counts."""
     transcript = _seen(TextDelta("Hi"), chat="paris")
-    transcript.end("done", _reply(), 2.5)
+    transcript.end("done", ChatReply(), 2.5)
     assert transcript.status(2.5).endswith(" · chat paris, turn 3")
-    transcript.end("failed", _reply(), 2.5)
+    transcript.end("failed", ChatReply(), 2.5)
     assert "paris" not in transcript.status(2.5)
 
 

@@ -1,0 +1,261 @@
+"""The board: puts together what a panel or a table shows, anew whenever something changes.
+
+It lives on the background loop. What the ledger has is read in a thread, and only when rows have
+changed; what is under way is added from memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from minimax_magic.clock import utc
+from minimax_magic.config_schema import BudgetSettings
+from minimax_magic.errors import MinimaxError
+from minimax_magic.session import Session
+from minimax_magic.usage.account import AccountWatch
+from minimax_magic.usage.budget import limits
+from minimax_magic.usage.ledger import Ledger
+from minimax_magic.usage.meter import Booking, Books, News
+from minimax_magic.usage.ranges import local_day, local_day_start, month_start
+from minimax_magic.usage.records import Billing, BudgetState, Label, Selection, Totals
+from minimax_magic.usage.view import LiveAnswer, UsageView
+
+DAYS: Final = 14
+# A panel is redrawn no more often than this while an answer comes.
+_PACE_S: Final = 0.25
+# Days end and other kernels spend without telling: the ledger is read again after so long.
+_IDLE_S: Final = 20.0
+_READS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What there is but for the requests of this process that are under way."""
+
+    view: UsageView
+    books: Books | None = None
+    watch: AccountWatch | None = None
+    cell: str | None = None
+
+
+class UsageBoard:
+    """What a session has used.
+
+    Attributes:
+        current: What was put together last; None before the first time.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.current: UsageView | None = None
+        self._session = session
+        self._news = asyncio.Event()
+        self._changed = self._used = True
+        self._base: _Base | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+
+    async def view(self, *, account_s: float = 0.0) -> UsageView:
+        """The figures of now.
+
+        Args:
+            account_s: How long to wait for the server's word on plan or balance, if it is due.
+        """
+        base = await asyncio.to_thread(self._read)
+        if base.watch is not None:
+            asking = self._ask(base.watch)
+            await asyncio.wait({asking}, timeout=account_s)
+            base = await asyncio.to_thread(self._read)
+        return self._compose(base)
+
+    async def run(self, show: Callable[[UsageView], None]) -> None:
+        """Shows the figures now and whenever they change, until it is cancelled."""
+        books: Books | None = None
+        leave: Callable[[], None] = _nothing
+        try:
+            while True:
+                base = await self._renewed()
+                if base.books is not books:
+                    leave()
+                    books = base.books
+                    leave = books.listen(self._heard) if books is not None else _nothing
+                self.current = self._compose(base)
+                show(self.current)
+                self._news.clear()
+                await self._session.clock.sleep(_PACE_S)
+                try:
+                    async with asyncio.timeout(_IDLE_S):
+                        await self._news.wait()
+                except TimeoutError:
+                    self._changed = True
+        finally:
+            leave()
+            for task in self._asking:
+                task.cancel()
+
+    async def _renewed(self) -> _Base:
+        """The base as of now; read again if rows changed meanwhile, or a request that has just ended
+        would be in neither part. Not for ever: where many end, one more is on its way anyway."""
+        for _ in range(_READS):
+            if not self._changed and self._base is not None:
+                return self._base
+            self._changed = False
+            self._base = base = await asyncio.to_thread(self._read)
+            if base.watch is not None and (self._used or base.watch.due()):
+                self._used = False
+                self._ask(base.watch)
+        return base
+
+    def refresh(self) -> None:
+        """Reads all of it again. On the loop."""
+        if self._base is not None and self._base.watch is not None:
+            self._ask(self._base.watch)
+        self._heard("rows")
+
+    def _heard(self, news: News) -> None:
+        self._changed = self._changed or news != "text"
+        self._used = self._used or news == "rows"
+        self._news.set()
+
+    def _ask(self, watch: AccountWatch) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(watch.refresh())
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        return task
+
+    # ------------------------------------------------------------------------- in a thread
+
+    def _read(self) -> _Base:
+        session = self._session
+        now = utc(session.clock.time())
+        world = session.world
+        view = UsageView(at=now, simulated=world.simulator is not None, scopes=())
+        try:
+            settings = world.settings()
+            books = session.books(settings)
+        except MinimaxError as error:
+            return _Base(replace(view, problem=str(error)))
+        watch: AccountWatch | None = None
+        problem = books.problem
+        billing: Billing = "unknown"
+        try:
+            credential = world.credential(settings)
+            watch = session.watch(settings, credential)
+            billing = watch.kind
+            view = replace(view, simulated=session.is_simulated(world, settings, credential))
+        except MinimaxError:
+            pass  # without a key there still is a ledger; a cell will say what is missing
+        view = replace(view, billing=billing, account=watch.state() if watch is not None else None)
+        cell = books.last.label.cell if books.last is not None else None
+        base = _Base(view, books, watch, cell)
+        if books.ledger is None:
+            return replace(base, view=replace(view, problem=problem))
+        try:
+            return replace(
+                base, view=self._with_ledger(view, books, settings.budget, cell, problem)
+            )
+        except MinimaxError as error:
+            return replace(base, view=replace(view, problem=str(error)))
+
+    def _with_ledger(
+        self, view: UsageView, books: Books, budget: BudgetSettings, cell: str | None, problem: str
+    ) -> UsageView:
+        ledger = books.ledger
+        assert ledger is not None
+        every = Selection(simulated=view.simulated)
+        today = local_day_start(view.at)
+        scopes = {
+            "This cell": replace(every, cell=cell) if cell is not None else None,
+            "This kernel": replace(every, process=ledger.process),
+            "Today": replace(every, since=today),
+            "This month": replace(every, since=month_start(view.at)),
+            "All time": every,
+        }
+        totals = tuple(
+            (name, ledger.totals(scope, finished=True) if scope is not None else Totals())
+            for name, scope in scopes.items()
+        )
+        label = Label(cell=cell)
+        if books.last is not None and cell is not None:
+            budget = books.last.budget
+        held = limits(budget, label, ledger.process, view.at, simulated=view.simulated)
+        budgets = tuple(BudgetState(it.scope, it.usd, *ledger.spent(it)) for it in held)
+        return replace(
+            view,
+            scopes=totals,
+            days=_days(ledger, every, view.at),
+            budgets=budgets,
+            problem=problem,
+        )
+
+    # -------------------------------------------------------------------------- on the loop
+
+    def _compose(self, base: _Base) -> UsageView:
+        """The base with what is under way."""
+        view, books = base.view, base.books
+        if books is None:
+            return view
+        under_way = [b for b in books.under_way if b.new.simulated == view.simulated]
+        live = tuple(map(_live, under_way))
+        scopes = tuple(
+            (
+                name,
+                sum(
+                    (
+                        _live_totals(booking)
+                        for booking in under_way
+                        if name != "This cell" or booking.new.label.cell == base.cell
+                    ),
+                    totals,
+                ),
+            )
+            for name, totals in view.scopes
+        )
+        days = view.days
+        if days:
+            day, cost = days[-1]
+            more = sum((answer.cost or Decimal(0) for answer in live), Decimal(0))
+            days = (*days[:-1], (day, cost + more))
+        return replace(view, scopes=scopes, live=live, last_tps=books.last_tps, days=days)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _days(ledger: Ledger, every: Selection, now: datetime) -> tuple[tuple[str, Decimal], ...]:
+    """Cost of the last days, those without any included."""
+    today = local_day(now)
+    names = [str(today - timedelta(days=back)) for back in reversed(range(DAYS))]
+    since = local_day_start(now) - timedelta(days=DAYS)  # a day more, for days of 25 hours
+    groups = ledger.groups(replace(every, since=since), "day")
+    found = {group.key: group.totals.cost for group in groups}
+    return tuple((name, found.get(name, Decimal(0))) for name in names)
+
+
+def _live(booking: Booking) -> LiveAnswer:
+    booked = booking.live()
+    return LiveAnswer(
+        model=booking.new.model,
+        output_tokens=booked.usage.output_tokens,
+        cost=booked.cost,
+        elapsed_s=booking.elapsed_s,
+        output_tps=booking.output_tps,
+    )
+
+
+def _live_totals(booking: Booking) -> Totals:
+    booked = booking.live()
+    cost = booked.cost or Decimal(0)
+    return Totals(
+        requests=1,
+        usage=booked.usage,
+        cost=cost,
+        plan_cost=cost if booked.billing == "plan" else Decimal(0),
+        unpriced=booked.cost is None,
+        estimated=1,
+        open=1,
+    )

@@ -1,0 +1,617 @@
+"""The ledger: one row for each HTTP request that may have cost something, in SQLite.
+
+A row is written before its request goes out and closed afterwards, so a kernel that is killed leaves
+one that is open; whoever looks next sees that its process is gone and takes it for interrupted, with
+the estimate that it holds. Prompts and answers are not in here.
+
+Everything that writes is queued to one thread: what waits for the disk, or for another kernel, is not
+the event loop. Reading waits for what this process has queued before.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from minimax_magic.errors import ConfigError, MinimaxError
+from minimax_magic.tokens import TokenUsage
+from minimax_magic.usage.presence import Presence
+from minimax_magic.usage.records import (
+    CURRENCY,
+    Billing,
+    Group,
+    GroupBy,
+    Label,
+    Record,
+    Selection,
+    Status,
+    Totals,
+)
+from minimax_magic.usage.schema import MIGRATIONS, migrate
+from minimax_magic.words import system_reason
+
+T = TypeVar("T")
+
+EVERYTHING: Final = Selection()
+MEMORY: Final = ":memory:"
+# Twenty kernels write within milliseconds; a disk may stand still for longer.
+_BUSY_S: Final = 30.0
+_PICO: Final = 10**12
+
+_DAY: Final = "date(started_at, 'unixepoch', 'localtime')"
+_KEYS: Final[dict[GroupBy, str]] = {
+    "day": _DAY,
+    "model": "model",
+    "agent": "agent",
+    "chat": "chat",
+    "notebook": "notebook",
+}
+_SUMS: Final = """
+    count(*),
+    sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
+    sum(reasoning_tokens),
+    sum(cost), sum(CASE WHEN billing = 'plan' THEN cost END),
+    sum(cost IS NULL AND input_tokens + output_tokens + cache_read_tokens + cache_write_tokens > 0),
+    sum(NOT measured), sum(status = 'open'), sum(status = 'interrupted'), sum(status = 'failed')
+"""
+_COLUMNS: Final = """
+    id, started_at, model, flavor, region, process, agent, chat, notebook, kernel, cell,
+    input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+    cost, billing, status, measured, simulated, latency_s, first_token_s, output_tps, request_id,
+    currency
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """What is known of a request before it goes out.
+
+    Attributes:
+        started_at: Seconds since 1970.
+        usage: An estimate; what the row keeps if this process dies.
+        cost: Of that estimate; None: no price is known.
+        most: What it can cost at most; None if that is not known.
+    """
+
+    started_at: float
+    model: str
+    flavor: str
+    region: str
+    label: Label
+    billing: Billing
+    simulated: bool
+    usage: TokenUsage
+    cost: Decimal | None
+    most: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request.
+
+    Attributes:
+        cost: None: no price is known.
+    """
+
+    status: Status
+    usage: TokenUsage
+    cost: Decimal | None
+    measured: bool
+    simulated: bool
+    latency_s: float | None = None
+    first_token_s: float | None = None
+    output_tps: float | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A budget: what the records of a scope may cost together.
+
+    Attributes:
+        scope: Its name, `cell`, `kernel`, `day` or `month`.
+        usd: US dollars.
+        selection: Which records it is about.
+    """
+
+    scope: str
+    usd: Decimal
+    selection: Selection
+
+
+class OverBudget(MinimaxError):
+    """A row was not written, because its request could exceed this limit.
+
+    Attributes:
+        spent, reserved: What has been spent within it, and what others may still spend.
+        left: What that leaves; below zero if more was spent than it allows.
+    """
+
+    def __init__(self, limit: Limit, spent: Decimal, reserved: Decimal) -> None:
+        super().__init__(f"The budget of this {limit.scope} does not allow it.")
+        self.limit, self.spent, self.reserved = limit, spent, reserved
+        self.left = limit.usd - spent - reserved
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Something to be written, by `work` with a connection and the arguments; None: nothing is."""
+
+    work: Callable[..., Any] | None
+    arguments: tuple[Any, ...]
+    done: Future[Any] = field(default_factory=Future)
+
+    def run(self, connection: sqlite3.Connection) -> Any:
+        if self.work is None:
+            return None
+        try:
+            return self.work(connection, *self.arguments)
+        except OverBudget as over:  # it has written nothing: what is beside it goes on
+            return over
+
+
+class Ledger:
+    """One file, shared by all kernels of a machine. All methods may be called from any thread.
+
+    The file is opened at the first use.
+
+    Args:
+        path: Where it is, absolute; `:memory:` keeps it in this process.
+        label: The same as errors name it; None: as `path`.
+
+    Raises:
+        ConfigError: From every method that reads: it cannot be opened, or is damaged.
+    """
+
+    def __init__(
+        self, path: str, label: str | None = None, *, migrations: Sequence[str] = MIGRATIONS
+    ) -> None:
+        self.path = path
+        self.label = label or path
+        self._migrations = migrations
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        beside = None if self.path == MEMORY else Path(f"{self.path}.processes")
+        self._pid = os.getpid()
+        self._presence = Presence(beside)
+        self._jobs: deque[_Job] = deque()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="minimax-ledger")
+
+    def __repr__(self) -> str:
+        return f"Ledger({self.label!r})"
+
+    @property
+    def process(self) -> str:
+        """Id of this process in `Record.process`."""
+        self._after_fork()
+        return self._presence.process
+
+    # ------------------------------------------------------------------------------- writing
+
+    def open_row(self, new: NewRequest, limits: Sequence[Limit] = ()) -> Future[int]:
+        """Writes the row of a request that is about to go out; gives its id.
+
+        With limits its worst case is reserved in the same step, so that no two requests, of whatever
+        kernel, are let through by the same dollar. The future fails with `OverBudget`, or with
+        ConfigError if the file cannot be written.
+        """
+        return self._queue(self._insert, new, tuple(limits))
+
+    def update_row(
+        self, row: int, usage: TokenUsage, cost: Decimal | None, *, simulated: bool
+    ) -> Future[None]:
+        """Better estimates for a row that is still open, in case that this process dies."""
+        values = {**_buckets(usage), "cost": _pico(cost), "simulated": simulated}
+        return self._queue(_set, row, values)
+
+    def close_row(self, row: int, outcome: Outcome) -> Future[None]:
+        """What became of it, and nothing is reserved any more."""
+        values = {
+            **_buckets(outcome.usage),
+            "cost": _pico(outcome.cost),
+            "reserved": None,
+            "status": outcome.status,
+            "measured": outcome.measured,
+            "simulated": outcome.simulated,
+            "latency_s": outcome.latency_s,
+            "first_token_s": outcome.first_token_s,
+            "output_tps": outcome.output_tps,
+            "request_id": outcome.request_id,
+        }
+        return self._queue(_set, row, values)
+
+    def remove_row(self, row: int) -> Future[None]:
+        """Forgets a request that never went out."""
+        return self._queue(_remove, row)
+
+    def written(self) -> Future[None]:
+        """Is done when all that was queued before is written, or was refused by the disk."""
+        return self._queue(None)
+
+    def warm(self) -> None:
+        """Opens the file ahead of its first use, without anybody waiting for it."""
+        self._queue(_nothing)
+
+    def close(self) -> None:
+        """Writes what is queued and lets go of the file; the next use opens it again."""
+        self._after_fork()
+        self._writer.shutdown(wait=True)
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._presence.leave()
+            self._begin()
+
+    # ------------------------------------------------------------------------------- reading
+
+    def records(
+        self,
+        selection: Selection = EVERYTHING,
+        *,
+        order: Literal["newest", "dearest"] = "newest",
+        limit: int | None = None,
+    ) -> list[Record]:
+        """The records of a selection.
+
+        Args:
+            order: `dearest`: without a known price last.
+            limit: Most of them; None: all.
+        """
+        where, values = _where(selection)
+        by = "cost DESC, started_at DESC" if order == "dearest" else "started_at DESC, id DESC"
+        query = f"SELECT {_COLUMNS} FROM requests{where} ORDER BY {by} LIMIT ?"
+        return [_record(row) for row in self._read(query, *values, -1 if limit is None else limit)]
+
+    def totals(self, selection: Selection = EVERYTHING, *, finished: bool = False) -> Totals:
+        """Their sums.
+
+        Args:
+            finished: Leave out what this process has under way.
+        """
+        where, values = _where(selection)
+        if finished:
+            where = f"{where} {'AND' if where else 'WHERE'} NOT (status = 'open' AND process = ?)"
+            values.append(self.process)
+        return _totals(self._read(f"SELECT {_SUMS} FROM requests{where}", *values)[0])
+
+    def groups(self, selection: Selection, by: GroupBy) -> list[Group]:
+        """Their sums, apart by day (the earliest first) or by something else (the dearest first)."""
+        where, values = _where(selection)
+        order = "1" if by == "day" else "sum(cost) DESC, count(*) DESC, 1"
+        query = f"SELECT {_KEYS[by]}, {_SUMS} FROM requests{where} GROUP BY 1 ORDER BY {order}"
+        return [Group(key, _totals(sums)) for key, *sums in self._read(query, *values)]
+
+    def grid(self, selection: Selection, by: GroupBy) -> list[tuple[str, str | None, Totals]]:
+        """Their sums by local day and something else; the earliest day first."""
+        where, values = _where(selection)
+        query = (
+            f"SELECT {_DAY}, {_KEYS[by]}, {_SUMS} FROM requests{where} "
+            "GROUP BY 1, 2 ORDER BY 1, sum(cost) DESC, 2"
+        )
+        return [(day, key, _totals(sums)) for day, key, *sums in self._read(query, *values)]
+
+    def models(self, *, simulated: bool | None = None) -> list[str]:
+        """The models of all records, the one with most requests first."""
+        where, values = _where(Selection(simulated=simulated))
+        query = f"SELECT model FROM requests{where} GROUP BY model ORDER BY count(*) DESC, model"
+        return [model for (model,) in self._read(query, *values)]
+
+    def spent(self, limit: Limit) -> tuple[Decimal, Decimal]:
+        """What has been spent within a limit, and what is reserved by requests under way."""
+        self.written().result()
+        with self._opened() as connection:
+            self._mourn(connection)
+            return _spent(connection, limit)
+
+    # --------------------------------------------------------------------- on the writer's thread
+
+    def _write(self) -> None:
+        """Writes what is queued, all of it in one step: each step is one that other kernels wait for."""
+        jobs: list[_Job] = []
+        with suppress(IndexError):
+            while True:
+                job = self._jobs.popleft()
+                if job.done.set_running_or_notify_cancel():
+                    jobs.append(job)
+        try:
+            outcomes = (
+                self._in_one_step(jobs) if any(job.work for job in jobs) else [None] * len(jobs)
+            )
+        except BaseException as error:
+            for job in jobs:
+                job.done.set_exception(error)
+            return
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, OverBudget):
+                job.done.set_exception(outcome)
+            else:
+                job.done.set_result(outcome)
+
+    def _in_one_step(self, jobs: list[_Job]) -> list[Any]:
+        with self._opened() as connection:
+            self._presence.announce()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                outcomes = [job.run(connection) for job in jobs]
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # a full disk has ended it already
+                    connection.execute("ROLLBACK")
+                raise
+        return outcomes
+
+    def _insert(
+        self, connection: sqlite3.Connection, new: NewRequest, limits: tuple[Limit, ...]
+    ) -> int:
+        if limits:
+            self._mourn(connection)
+            over = [OverBudget(it, *_spent(connection, it)) for it in limits]
+            # of several the one with least left: what is advised must fit all of them
+            tightest = min(over, key=lambda it: it.left)
+            assert new.most is not None
+            if new.most > tightest.left:
+                raise tightest
+        label = new.label
+        values = {
+            "started_at": new.started_at,
+            "process": self._presence.process,
+            "kernel": label.kernel,
+            "notebook": label.notebook,
+            "cell": label.cell,
+            "chat": label.chat,
+            "agent": label.agent,
+            "model": new.model,
+            "flavor": new.flavor,
+            "region": new.region,
+            "billing": new.billing,
+            "simulated": new.simulated,
+            "status": "open",
+            "measured": False,
+            **_buckets(new.usage),
+            "cost": _pico(new.cost),
+            "reserved": _pico(new.most),
+            "currency": CURRENCY,
+        }
+        names = ", ".join(values)
+        marks = ", ".join(f":{name}" for name in values)
+        done = connection.execute(f"INSERT INTO requests ({names}) VALUES ({marks})", values)
+        assert done.lastrowid is not None
+        return done.lastrowid
+
+    def _mourn(self, connection: sqlite3.Connection) -> None:
+        """Takes the open rows of processes that are gone for what they are."""
+        query = "SELECT DISTINCT process FROM requests WHERE status = 'open' AND process <> ?"
+        for (process,) in connection.execute(query, (self._presence.process,)).fetchall():
+            if not self._presence.lives(process):
+                connection.execute(
+                    "UPDATE requests SET status = 'interrupted', reserved = NULL "
+                    "WHERE status = 'open' AND process = ?",
+                    (process,),
+                )
+
+    # ------------------------------------------------------------------------------- the file
+
+    def _queue(self, work: Callable[..., Any] | None, *arguments: Any) -> Future[Any]:
+        self._after_fork()
+        job = _Job(work, arguments)
+        self._jobs.append(job)
+        try:
+            self._writer.submit(self._write)
+        except RuntimeError:  # the interpreter is ending, and starts nothing on threads any more
+            self._write()
+        return job.done
+
+    def _read(self, query: str, *values: Any) -> list[Any]:
+        self.written().result()
+        with self._opened() as connection:
+            self._mourn(connection)
+            return connection.execute(query, values).fetchall()
+
+    def _after_fork(self) -> None:
+        """A forked process has neither the thread nor a right to the connection and the name."""
+        if self._pid != os.getpid():
+            self._lock = threading.RLock()
+            self._connection = None
+            self._begin()
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                yield self._connection
+            except sqlite3.Error as error:
+                if _is_damage(error) and self._connection is not None and self.path != MEMORY:
+                    # whoever moves the file away is to get a new one
+                    self._connection.close()
+                    self._connection = None
+                raise self._trouble(error) from None
+            except OSError as error:
+                raise ConfigError(
+                    f"The ledger {self.label} cannot be written: {system_reason(error)}.",
+                    hint="Set MINIMAX_LEDGER to a file that can be, or to :memory:.",
+                ) from None
+
+    def _connect(self) -> sqlite3.Connection:
+        if self.path == MEMORY:
+            address = f"file:{uuid.uuid4().hex}?mode=memory"
+            connection = sqlite3.connect(
+                address, uri=True, check_same_thread=False, isolation_level=None
+            )
+            migrate(connection, self.label, self._migrations)
+            return connection
+        from filelock import FileLock
+
+        file = Path(self.path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # switching to WAL does not wait for others, and two must not migrate: one at a time
+        with FileLock(f"{self.path}.lock", timeout=_BUSY_S):
+            # chat names and what was spent are nobody else's business
+            os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+            connection = sqlite3.connect(
+                file, timeout=_BUSY_S, check_same_thread=False, isolation_level=None
+            )
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                # a killed process loses nothing; only a power failure can take the last rows
+                connection.execute("PRAGMA synchronous = NORMAL")
+                migrate(connection, self.label, self._migrations)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _trouble(self, error: sqlite3.Error) -> ConfigError:
+        if _is_damage(error):
+            return ConfigError(
+                f"The ledger {self.label} is damaged: {error}.",
+                hint="Move it away, and a new one is begun.",
+            )
+        return ConfigError(
+            f"The ledger {self.label} cannot be used: {error}.",
+            hint="Check the disk, or set MINIMAX_LEDGER to another file or to :memory:.",
+        )
+
+
+_ledgers: dict[str, Ledger] = {}
+_opening = threading.Lock()
+
+
+def open_ledger(path: str, label: str | None = None) -> Ledger:
+    """The ledger of that path, the same one for all of this process."""
+    with _opening:
+        ledger = _ledgers.get(path)
+        if ledger is None:
+            ledger = _ledgers[path] = Ledger(path, label)
+        return ledger
+
+
+# ---------------------------------------------------------------------------- rows and values
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    """Only opens the file."""
+
+
+def _set(connection: sqlite3.Connection, row: int, values: dict[str, Any]) -> None:
+    changes = ", ".join(f"{name} = :{name}" for name in values)
+    connection.execute(f"UPDATE requests SET {changes} WHERE id = :row", {**values, "row": row})
+
+
+def _remove(connection: sqlite3.Connection, row: int) -> None:
+    connection.execute("DELETE FROM requests WHERE id = ?", (row,))
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
+        error, sqlite3.OperationalError
+    )
+
+
+def _where(selection: Selection) -> tuple[str, list[Any]]:
+    parts: list[str] = []
+    values: list[Any] = []
+    for condition, value in (
+        ("started_at >= ?", selection.since and selection.since.timestamp()),
+        ("started_at < ?", selection.until and selection.until.timestamp()),
+        ("simulated = ?", selection.simulated),
+        ("process = ?", selection.process),
+        ("cell = ?", selection.cell),
+    ):
+        if value is not None:
+            parts.append(condition)
+            values.append(value)
+    if selection.models is not None:
+        parts.append(f"model IN ({', '.join('?' * len(selection.models))})")
+        values += selection.models
+    return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
+
+
+def _spent(connection: sqlite3.Connection, limit: Limit) -> tuple[Decimal, Decimal]:
+    where, values = _where(limit.selection)
+    # what is under way without a reservation was let through without a budget: its estimate counts
+    query = (
+        f"SELECT sum(CASE WHEN reserved IS NULL THEN cost END), sum(reserved) FROM requests{where}"
+    )
+    spent, reserved = connection.execute(query, values).fetchone()
+    return _usd(spent or 0), _usd(reserved or 0)
+
+
+def _totals(sums: Sequence[Any]) -> Totals:
+    requests, fresh, output, read, written, thought, cost, covered, *counts = (
+        value or 0 for value in sums
+    )
+    usage = TokenUsage(fresh, output, read, written, thought)
+    unpriced, estimated, under_way, interrupted, failed = counts
+    return Totals(
+        requests,
+        usage,
+        _usd(cost),
+        _usd(covered),
+        unpriced,
+        estimated,
+        under_way,
+        interrupted,
+        failed,
+    )
+
+
+def _record(row: Sequence[Any]) -> Record:
+    (
+        (number, started_at, model, flavor, region, process, agent, chat, notebook, kernel, cell),
+        rest,
+    ) = (
+        row[:11],
+        row[11:],
+    )
+    cost, billing, status, measured, simulated, *more = rest[5:]
+    return Record(
+        number,
+        datetime.fromtimestamp(started_at, UTC),
+        model,
+        flavor,
+        region,
+        process,
+        Label(agent, chat, notebook, kernel, cell),
+        TokenUsage(*rest[:5]),
+        None if cost is None else _usd(cost),
+        billing,
+        status,
+        bool(measured),
+        bool(simulated),
+        *more,
+    )
+
+
+def _buckets(usage: TokenUsage) -> dict[str, int]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+
+
+def _pico(usd: Decimal | None) -> int | None:
+    return None if usd is None else int((usd * _PICO).to_integral_value(ROUND_HALF_EVEN))
+
+
+def _usd(pico: int) -> Decimal:
+    return Decimal(pico) / _PICO

@@ -1,0 +1,392 @@
+"""Booking requests: a row before each goes out, figures while its answer comes, the end of it.
+
+`Books` belong to a session; a `Meter` to a client, whose requests it books there. Nothing of this
+waits for a disk, but for the one row before a request goes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, Literal
+
+from minimax_magic.clock import Clock, utc
+from minimax_magic.config_schema import BudgetSettings
+from minimax_magic.errors import ConfigError, MinimaxError
+from minimax_magic.events import (
+    Started,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    UsageUpdate,
+)
+from minimax_magic.messages import ApiFlavor, ChatRequest
+from minimax_magic.pricing import BUILT_IN, PriceTable
+from minimax_magic.tokens import TokenUsage
+from minimax_magic.usage import budget as budgets
+from minimax_magic.usage.estimate import estimate_input, estimate_tokens
+from minimax_magic.usage.ledger import Ledger, Limit, NewRequest, Outcome, OverBudget
+from minimax_magic.usage.records import Billing, Booked, Label, Status
+
+_log = logging.getLogger(__name__)
+
+# How often an estimate is written for the case that this process is killed.
+_WRITE_S: Final = 2.0
+# How often a panel is told that text has arrived.
+_TELL_S: Final = 0.2
+# How many pieces of text are kept before they are counted.
+_PIECES: Final = 64
+# Below this a rate of tokens would be noise: the answer came as a whole.
+_SHORTEST_S: Final = 0.05
+
+News = Literal["rows", "text", "account"]
+"""What has changed: the ledger, the length of an answer, what is left of plan or balance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """Whom a request is for, and on what terms.
+
+    Attributes:
+        budget: What it must stay within; nothing by default.
+    """
+
+    label: Label = field(default_factory=Label)
+    prices: PriceTable = BUILT_IN
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+
+
+class Books:
+    """What a process has under way, and the ledger behind it.
+
+    Args:
+        ledger: None: nothing is written.
+
+    Attributes:
+        under_way: The bookings that have not ended, the oldest first.
+        last_tps: Output tokens per second of the last whole answer; None if that cannot be said.
+        problem: Why the ledger could not be written; empty if it could.
+        last: What was asked for last; None before the first.
+        simulators: Regions that turned out to be simulators.
+    """
+
+    def __init__(self, ledger: Ledger | None, clock: Clock) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.under_way: list[Booking] = []
+        self.last_tps: float | None = None
+        self.problem = ""
+        self.last: Purpose | None = None
+        self.simulators: set[str] = set()
+        self._listeners: list[Callable[[News], None]] = []
+        self._told_at = float("-inf")
+
+    def listen(self, listener: Callable[[News], None]) -> Callable[[], None]:
+        """Calls it on the event loop whenever figures change; gives what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def tell(self, news: News) -> None:
+        now = self.clock.monotonic()
+        if news == "text":
+            if now - self._told_at < _TELL_S:
+                return
+            self._told_at = now
+        for listener in [*self._listeners]:
+            listener(news)
+
+    def failed(self, error: BaseException) -> None:
+        """Takes note that a row could not be written."""
+        _log.warning("Usage could not be recorded: %s", error)
+        self.problem = str(error)
+
+
+class Meter:
+    """Books the requests of one client.
+
+    Args:
+        region: Name of the region, or the host, that requests go to.
+        billing: Asked for each request, since what a key is may become known later.
+    """
+
+    def __init__(
+        self,
+        books: Books,
+        flavor: ApiFlavor,
+        *,
+        region: str,
+        billing: Callable[[], Billing] = lambda: "unknown",
+        simulated: bool = False,
+    ) -> None:
+        self.books = books
+        self.flavor = flavor
+        self.region = region
+        self.billing = billing
+        self._simulated = simulated
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a simulator answers, as far as is known before it does."""
+        return self._simulated or self.region in self.books.simulators
+
+    async def open(self, request: ChatRequest, purpose: Purpose) -> Booking:
+        """Books a request that is about to go out.
+
+        Raises:
+            BudgetExceeded: It could cost more than a budget allows, or that cannot be told.
+            ConfigError: There is a budget, but no ledger that keeps it.
+        """
+        books, prices = self.books, purpose.prices
+        now = books.clock.time()
+        process = books.ledger.process if books.ledger is not None else ""
+        limits = budgets.limits(
+            purpose.budget, purpose.label, process, utc(now), simulated=self.simulated
+        )
+        most = budgets.worst_case(request, self.flavor, prices) if limits else None
+        if limits and most is None:
+            raise budgets.no_worst_case(request, prices)
+        usage = TokenUsage(input_tokens=estimate_input(request))
+        new = NewRequest(
+            started_at=now,
+            model=request.model,
+            flavor=self.flavor.value,
+            region=self.region,
+            label=purpose.label,
+            billing=self.billing(),
+            simulated=self.simulated,
+            usage=usage,
+            cost=prices.cost(request.model, usage, service_tier=request.service_tier),
+            most=most,
+        )
+        try:
+            row = await self._row(new, limits)
+        except OverBudget as over:
+            assert most is not None
+            raise budgets.refusal(over, request, self.flavor, prices, most) from None
+        booking = Booking(books, request, new, prices, row)
+        books.last = purpose
+        books.under_way.append(booking)
+        books.tell("rows")
+        return booking
+
+    async def _row(self, new: NewRequest, limits: list[Limit]) -> int | None:
+        """The id of its row; None where nothing can be written, and no budget asks for it."""
+        ledger = self.books.ledger
+        if ledger is None:
+            if limits:
+                raise ConfigError(
+                    "There is a budget, but no ledger to keep it. Nothing was sent.",
+                    hint="Name a file, or `:memory:`, as `ledger` in llm.yaml.",
+                )
+            return None
+        writing = ledger.open_row(new, limits)
+        try:
+            row = await asyncio.wrap_future(writing)
+        except asyncio.CancelledError:
+            writing.add_done_callback(lambda done: _forget(ledger, done))
+            raise
+        except OverBudget:
+            raise
+        except MinimaxError as error:
+            if limits:
+                error.message = f"{error.message} A budget cannot be kept without it."
+                raise
+            self.books.failed(error)
+            return None
+        self.books.problem = ""
+        return row
+
+
+def _forget(ledger: Ledger, writing: Future[int]) -> None:
+    """Removes a row whose request was given up before it went out."""
+    if not writing.cancelled() and writing.exception() is None:
+        ledger.remove_row(writing.result())
+
+
+class Booking:
+    """One request under way. All methods are called on the event loop, but `live`.
+
+    It ends with the first of `finish`, `refuse`, `break_off` and `void`; another changes nothing.
+
+    Args:
+        row: Its row; None if there is none.
+
+    Attributes:
+        new: What was known before it went out.
+        booked: The figures as they are now; final once it has ended.
+    """
+
+    def __init__(
+        self,
+        books: Books,
+        request: ChatRequest,
+        new: NewRequest,
+        prices: PriceTable,
+        row: int | None,
+    ) -> None:
+        self.new = new
+        self.booked = Booked(new.usage, new.cost, False, new.billing)
+        self._books = books
+        self._request = request
+        self._prices = prices
+        self._row = row
+        self._sent_at = self._written_at = books.clock.monotonic()
+        self._first_at: float | None = None
+        self._pieces: list[str] = []  # what is not counted yet
+        self._output = 0
+        self._counting = threading.Lock()  # `live` is asked by a cell's thread, too
+        self._said: TokenUsage | None = None
+        self._request_id: str | None = None
+        self._simulated = new.simulated
+        self._ended = False
+
+    @property
+    def elapsed_s(self) -> float:
+        return self._books.clock.monotonic() - self._sent_at
+
+    @property
+    def output_tps(self) -> float | None:
+        """Output tokens per second since the first; None if that cannot be said yet."""
+        return self._rate(self._books.clock.monotonic())
+
+    def saw(self, events: Iterable[StreamEvent]) -> None:
+        """Counts along. Called once for each network read, so it must be quick."""
+        for event in events:
+            match event:
+                case TextDelta(text) | ThinkingDelta(text):
+                    self._pieces.append(text)
+                case ToolCallDelta(_, arguments):
+                    self._pieces.append(arguments)
+                case UsageUpdate(usage):
+                    self._said = usage
+                case Started(_, request_id, simulated):
+                    self._request_id = request_id
+                    if simulated and not self._simulated:
+                        self._simulated = True
+                        self._books.simulators.add(self.new.region)
+                        # at once: if this process dies, its row must not pass for real money
+                        self._written_at = float("-inf")
+                case _:
+                    pass  # nothing of it is counted
+        now = self._books.clock.monotonic()
+        if self._pieces and self._first_at is None:
+            self._first_at = now
+        if len(self._pieces) >= _PIECES:
+            self._count()
+        if now - self._written_at >= _WRITE_S:
+            self._written_at = now
+            booked = self.live()
+            simulated = self._simulated
+            self._write(
+                lambda ledger, row: ledger.update_row(
+                    row, booked.usage, booked.cost, simulated=simulated
+                )
+            )
+        self._books.tell("text")
+
+    def live(self) -> Booked:
+        """The figures of this moment."""
+        if not self._ended:
+            self._count()
+            usage = TokenUsage(self.new.usage.input_tokens, self._output)
+            if usage != self.booked.usage:
+                self.booked = Booked(usage, self._cost(usage), False, self.new.billing)
+        return self.booked
+
+    def finish(self, *, cut: bool = False) -> None:
+        """The answer came to its end.
+
+        Args:
+            cut: We ended it, at a stop string, before the server could say what it took.
+        """
+        if self._said is not None and not cut:
+            self._end("ok", self._said, measured=True)
+        else:
+            self._end("ok", _completed(self._said, self.live().usage), measured=False)
+
+    def refuse(self) -> None:
+        """The server did not work on it, so it cost nothing."""
+        self._end("failed", TokenUsage(), measured=True)
+
+    def break_off(self, status: Status = "interrupted") -> None:
+        """It was worked on, and there is no word on what that took."""
+        self._end(status, _completed(self._said, self.live().usage), measured=False)
+
+    def void(self) -> None:
+        """It never went out, so there is nothing to account for."""
+        if not self._ended:
+            self._leave(lambda ledger, row: ledger.remove_row(row))
+
+    def _end(self, status: Status, usage: TokenUsage, *, measured: bool) -> None:
+        if self._ended:
+            return
+        now = self._books.clock.monotonic()
+        cost = self._cost(usage)
+        self.booked = Booked(usage, cost, measured, self.new.billing)
+        outcome = Outcome(
+            status,
+            usage,
+            cost,
+            measured,
+            self._simulated,
+            latency_s=now - self._sent_at,
+            first_token_s=None if self._first_at is None else self._first_at - self._sent_at,
+            output_tps=self._rate(now),
+            request_id=self._request_id,
+        )
+        if status == "ok":
+            self._books.last_tps = outcome.output_tps
+        self._leave(lambda ledger, row: ledger.close_row(row, outcome))
+
+    def _leave(self, write: Callable[[Ledger, int], Future[None]]) -> None:
+        self._ended = True
+        self._books.under_way.remove(self)
+        self._write(write)
+        self._books.tell("rows")
+
+    def _write(self, write: Callable[[Ledger, int], Future[None]]) -> None:
+        ledger = self._books.ledger
+        if ledger is not None and self._row is not None:
+            write(ledger, self._row).add_done_callback(self._written)
+
+    def _written(self, writing: Future[None]) -> None:
+        if not writing.cancelled() and (error := writing.exception()) is not None:
+            self._books.failed(error)
+
+    def _count(self) -> None:
+        with self._counting:
+            if pieces := self._pieces[:]:
+                self._output += estimate_tokens("".join(pieces))
+                del self._pieces[: len(pieces)]  # and no more: another may have come meanwhile
+
+    def _cost(self, usage: TokenUsage) -> Decimal | None:
+        request = self._request
+        return self._prices.cost(request.model, usage, service_tier=request.service_tier)
+
+    def _rate(self, now: float) -> float | None:
+        if self._first_at is None or now - self._first_at < _SHORTEST_S:
+            return None
+        return self.booked.usage.output_tokens / (now - self._first_at) or None
+
+
+def _completed(said: TokenUsage | None, estimated: TokenUsage) -> TokenUsage:
+    """What a server said before its answer broke off, with estimates where it had said nothing yet.
+
+    MiniMax begins a stream with zeros.
+    """
+    if said is None:
+        return estimated
+    fresh = said.input_tokens if said.total_input_tokens else estimated.input_tokens
+    return TokenUsage(
+        fresh,
+        max(said.output_tokens, estimated.output_tokens),
+        said.cache_read_tokens,
+        said.cache_write_tokens,
+        said.reasoning_tokens,
+    )

@@ -1,0 +1,181 @@
+"""What the ledger holds and what is asked of it: values, without files and without network.
+
+Money is `Decimal` US dollars, None where no price is known. Times are aware, in UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from minimax_magic.tokens import TokenUsage
+
+Status = Literal["open", "ok", "interrupted", "failed"]
+"""`open`: under way. One whose process died is `interrupted`."""
+
+Billing = Literal["per_token", "plan", "unknown"]
+"""`plan`: covered by a Token Plan, so its cost is the equivalent pay-as-you-go value."""
+
+GroupBy = Literal["day", "model", "agent", "chat", "notebook"]
+
+CURRENCY = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Who a request belongs to. None: to nobody in particular.
+
+    Attributes:
+        notebook: Path of the notebook's file, as Jupyter says it.
+        kernel: Jupyter's id of the kernel; it survives a restart.
+        cell: Id of one run of one cell.
+    """
+
+    agent: str | None = None
+    chat: str | None = None
+    notebook: str | None = None
+    kernel: str | None = None
+    cell: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One HTTP request that may have cost something.
+
+    Attributes:
+        started_at: When it was sent.
+        process: Id of the process that sent it: another one after each restart of a kernel.
+        usage: Tokens in disjoint buckets; what is known or estimated so far.
+        cost: None: no price is known for the model.
+        measured: Whether the tokens are the server's own count; if not, they are estimated.
+        simulated: Whether a simulator answered: no money was involved.
+        latency_s: From sending to the end of the answer; None while it is under way.
+        first_token_s: From sending to the first text or thinking; None if there was none.
+        output_tps: Output tokens per second after the first; None if that cannot be said.
+        request_id: The server's id of the answer; None if it gave none.
+    """
+
+    id: int
+    started_at: datetime
+    model: str
+    flavor: str
+    region: str
+    process: str
+    label: Label
+    usage: TokenUsage
+    cost: Decimal | None
+    billing: Billing
+    status: Status
+    measured: bool
+    simulated: bool
+    latency_s: float | None = None
+    first_token_s: float | None = None
+    output_tps: float | None = None
+    request_id: str | None = None
+    currency: str = CURRENCY
+
+    def row(self) -> dict[str, Any]:
+        """All of it in one flat dict, for tables and CSV."""
+        flat: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Label | TokenUsage):
+                flat |= {part.name: getattr(value, part.name) for part in fields(value)}
+            else:
+                flat[item.name] = value
+        return flat
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """The figures of a request, as they are in the ledger.
+
+    Attributes:
+        cost: None: no price is known.
+        measured: Whether these are the server's own counts; if not, they are estimated.
+    """
+
+    usage: TokenUsage
+    cost: Decimal | None
+    measured: bool
+    billing: Billing
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which records. None everywhere: all of them.
+
+    Attributes:
+        since, until: Started at or after, and before.
+        models: Of one of these models.
+        simulated: Only simulated ones, or only real ones.
+        process, cell: Of one process, or of one run of a cell.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    models: tuple[str, ...] | None = None
+    simulated: bool | None = None
+    process: str | None = None
+    cell: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over some records.
+
+    Attributes:
+        requests: All of them, whatever became of them.
+        cost: Of those whose price is known; what is covered by a plan counts with its value.
+        plan_cost: The part of `cost` that a plan covers.
+        unpriced: How many have tokens but no known price: `cost` is too low by theirs.
+        estimated: How many are not measured; their tokens and cost are estimates.
+        open, interrupted, failed: How many are under way, and how many were not whole.
+    """
+
+    requests: int = 0
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    cost: Decimal = Decimal(0)
+    plan_cost: Decimal = Decimal(0)
+    unpriced: int = 0
+    estimated: int = 0
+    open: int = 0
+    interrupted: int = 0
+    failed: int = 0
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The sums of one group.
+
+    Attributes:
+        key: The model, agent, ..., or the local day as `2026-11-21`; None: of records that have none.
+    """
+
+    key: str | None
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """How a budget stands.
+
+    Attributes:
+        scope: `cell`, `kernel`, `day` or `month`; the last two are calendar ones of local time.
+        spent: Of finished requests.
+        reserved: The worst case of those under way, on all kernels of this machine.
+    """
+
+    scope: str
+    limit: Decimal
+    spent: Decimal
+    reserved: Decimal
+
+    @property
+    def left(self) -> Decimal:
+        return max(Decimal(0), self.limit - self.spent - self.reserved)
