@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from minimax_magic.auth.regions import resolve_region
 from minimax_magic.auth.sources import region_of
 from minimax_magic.config import load_settings
 from minimax_magic.errors import ConfigError
-from minimax_magic.ipython.arguments import OPTIONS
+from minimax_magic.ipython.arguments import COMMAND_OPTIONS, OPTIONS, SUBCOMMANDS
+from minimax_magic.pricing import BUILT_IN
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -68,6 +70,40 @@ def test_the_settings_of_the_login_are_real(tmp_path: Path) -> None:
     assert client_profile(auth.client_id, auth.scope) == PORTAL
     assert auth.bundle == tmp_path / "secrets" / BUNDLE_FILE
     assert region_of(settings, auth.region or "") == resolve_region("global")
+
+
+def test_the_settings_of_usage_are_real(tmp_path: Path) -> None:
+    """The `budget`, `prices` and `ledger` shown as comments load once they are none, and do what they
+    say."""
+    (text,) = re.findall(r"```yaml\n# config/llm.yaml\n(.*?)```", README, re.DOTALL)
+    (section,) = re.findall(r"^# budget:(?:.*\n# )+.*\n", text, re.MULTILINE)
+    path = tmp_path / "config" / "llm.yaml"
+    path.parent.mkdir()
+    path.write_text(re.sub(r"^# ", "", section, flags=re.MULTILINE))
+    settings = load_settings(tmp_path, {}, user_config_dir=tmp_path / "none")
+    budget = settings.budget
+    limits = (budget.cell, budget.kernel, budget.day, budget.month)
+    assert limits == (Decimal("0.10"), 1, 5, 50)
+    own, known = settings.prices.find("my-own-model"), settings.prices.find("MiniMax-M2.5")
+    listed = BUILT_IN.find("MiniMax-M2.5")
+    assert own is not None
+    assert known is not None
+    assert listed is not None
+    assert (own.input, own.output) == (Decimal("0.10"), Decimal("0.40"))
+    assert (known.input, known.output) == (listed.input, Decimal("1.20"))
+    assert Path(settings.ledger).name == "usage.sqlite3"
+    assert Path(settings.ledger).is_absolute()
+
+
+def test_the_commands_are_in_the_table() -> None:
+    """The table names every command with exactly the options that it has."""
+    table = " ".join(rows(r"^\| (`%minimax .*?) \|"))
+    shown = re.findall(r"`%minimax ([^`]*)`", table)
+    named = {line.split(" [")[0].split(" --")[0]: line for line in shown}
+    assert set(SUBCOMMANDS) - {"simulator approve", "simulator deny"} <= set(named)
+    for name, options in COMMAND_OPTIONS.items():
+        flags = re.findall(r"(--[a-z-]+)(?: ([A-Z]+))?", named[name])
+        assert flags == list(options.items())
 
 
 def test_variables_of_the_readme_exist(tmp_path: Path) -> None:

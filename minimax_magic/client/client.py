@@ -363,7 +363,7 @@ class Client:
             cut = cutter is not None and cutter.hit
             if decoder.finished or cut:
                 if booking is not None:
-                    booking.finish(cut=cut)
+                    booking.finish(cut=cut and not decoder.finished)
                 return
             broken = None
         except APIConnectionError as error:
@@ -619,15 +619,19 @@ async def _cut_at_stop(
 
 
 def _cut(batch: list[StreamEvent], cutter: StopCutter) -> list[StreamEvent]:
-    """The batch up to the stop string, with what was held back of earlier ones."""
+    """The batch up to the stop string, with what was held back of earlier ones.
+
+    What the server has said of tokens by then is kept, though it stands behind the text.
+    """
     events: list[StreamEvent] = []
-    for event in batch:
+    for number, event in enumerate(batch):
         match event:
             case TextDelta(text):
                 if text := cutter.feed(text):
                     events.append(TextDelta(text))
                 if cutter.hit:
-                    return [*events, Finished("stop")]
+                    said = [later for later in batch[number:] if isinstance(later, UsageUpdate)]
+                    return [*events, *said, Finished("stop")]
             case UsageUpdate():
                 events.append(event)  # may come in the middle of a text
             case _:

@@ -64,8 +64,6 @@ class UsageCommands:
         Raises:
             CellError: The ledger cannot be read, or the file not be written.
         """
-        from minimax_magic.widgets.dashboard import dashboard_text
-
         try:
             ledger, simulated = self._ledger()
             if (name := command.options.get("--csv")) is not None:
@@ -73,6 +71,8 @@ class UsageCommands:
             elif self._has_widgets() and not command.has("--text"):
                 self._show_dashboard(ledger, simulated)
             else:
+                from minimax_magic.widgets.dashboard import dashboard_text
+
                 since, until = range_of("30 days", self._now())
                 recent = Selection(since, until, simulated=simulated)
                 print(dashboard_text(ledger, recent, "model"))
@@ -164,15 +164,17 @@ class UsageCommands:
         from minimax_magic.usage.frames import records, to_csv
         from minimax_magic.words import system_reason
 
+        rows = records(ledger, Selection(simulated=simulated))  # first: it may fail
         try:
             with file.expanduser().open("x", newline="", encoding="utf-8") as out:
-                written = to_csv(records(ledger, Selection(simulated=simulated)), out)
-        except OSError as error:
+                written = to_csv(rows, out)
+        except (OSError, RuntimeError) as error:  # the latter where `~somebody` is nobody
+            reason = system_reason(error) if isinstance(error, OSError) else "no such folder"
             raise ConfigError(
-                f"{file} cannot be written: {system_reason(error)}.",
+                f"{file} cannot be written: {reason}.",
                 hint="Name another file; none is overwritten.",
             ) from None
-        print(f"{written} requests are in {file}.")
+        print(f"{written} {'request is' if written == 1 else 'requests are'} in {file}.")
 
     def _now(self) -> datetime:
         return utc(self._session.clock.time())

@@ -17,9 +17,12 @@ from minimax_magic.pricing import format_usd
 from minimax_magic.usage.records import Group, GroupBy, Record, Totals
 
 NONE: Final = "(none)"
+SIMULATED: Final = "simulated, nothing was charged"
 # A year of days goes on the page, and is scrolled; more is for a program.
 _MOST_ROWS: Final = 400
 _TEXT_WIDTH: Final = 44
+# Words of this length, a time or the name of a model, stay on one line.
+_WHOLE_CHARS: Final = 24
 # Names that MathJax passes by: money has dollar signs.
 _CLASSES: Final = "mm-dash-tables mathjax_ignore tex2jax_ignore"
 
@@ -96,7 +99,7 @@ def dearest_table(records: Sequence[Record]) -> Table:
     )
     return Table(
         caption="Most expensive request" if len(rows) == 1 else "Most expensive requests",
-        columns=("Time", "Model", "Of", "Status", "Input", "Output", "Cost"),
+        columns=("Time", "Model", "Chat, agent, notebook", "Status", "Input", "Output", "Cost"),
         rows=rows,
         words=4,
     )
@@ -186,16 +189,16 @@ def _whose(record: Record) -> str:
 
 def page(heading: str, totals: Totals, tables: Iterable[str], *, simulated: bool) -> str:
     """All of it: heading, sums, remarks, then tables, which are HTML already."""
-    badge = '<span class="mm-dash-badge">simulated</span> ' if simulated else ""
+    badge = f'<span class="mm-dash-badge">{SIMULATED}</span> ' if simulated else ""
     tiles = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{_hinted(cell)}</dd></div>"
         for name, cell in facts(totals)
     )
-    notes = "".join(f"<li>{html.escape(text)}</li>" for text in remarks(totals))
+    notes = html.escape(" ".join(remarks(totals)))
     return (
         f'<div class="{_CLASSES}"><p class="mm-dash-heading">{badge}{html.escape(heading)}</p>'
         f'<dl class="mm-dash-facts">{tiles}</dl>'
-        + (f'<ul class="mm-dash-remarks">{notes}</ul>' if notes else "")
+        + (f'<p class="mm-dash-remarks">{notes}</p>' if notes else "")
         + "".join(tables)
         + "</div>"
     )
@@ -256,8 +259,12 @@ def _row(row: Sequence[Cell], words: int) -> str:
     parts = []
     for place, cell in enumerate(row):
         tag = 'th scope="row"' if place == 0 else "td"
-        side = _side(place, words)
-        parts.append(f'<{tag} style="text-align:{side}">{_hinted(cell)}</{tag[:2]}>')
+        style = f"text-align:{_side(place, words)}"
+        if place >= words or len(cell.text) <= _WHOLE_CHARS:
+            style += ";white-space:nowrap"
+        else:
+            style += ";min-width:14em"
+        parts.append(f'<{tag} style="{style}">{_hinted(cell)}</{tag[:2]}>')
     return "".join(parts)
 
 
@@ -278,7 +285,7 @@ def page_text(
     heading: str, totals: Totals, chart: str, tables: Iterable[Table], *, simulated: bool
 ) -> str:
     """The same for terminals, with the chart, as text, before the tables."""
-    parts = [f"[simulated] {heading}" if simulated else heading]
+    parts = [f"{heading} ({SIMULATED})" if simulated else heading]
     named = facts(totals)
     width = max(len(name) for name, _ in named)
     parts.append("\n".join(f"{name:<{width}}  {cell.text}" for name, cell in named))

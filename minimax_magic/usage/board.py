@@ -41,6 +41,8 @@ class _Base:
     books: Books | None = None
     watch: AccountWatch | None = None
     cell: str | None = None
+    # regions that were known to be simulators
+    simulators: frozenset[str] = frozenset()
 
 
 class UsageBoard:
@@ -56,6 +58,7 @@ class UsageBoard:
         self._news = asyncio.Event()
         self._changed = self._used = True
         self._base: _Base | None = None
+        self._read_at = float("-inf")
         self._asking: set[asyncio.Task[None]] = set()
 
     async def view(self, *, account_s: float = 0.0) -> UsageView:
@@ -77,14 +80,16 @@ class UsageBoard:
         leave: Callable[[], None] = _nothing
         try:
             while True:
+                self._news.clear()  # before reading: what is heard meanwhile is for the next round
                 base = await self._renewed()
                 if base.books is not books:
                     leave()
                     books = base.books
                     leave = books.listen(self._heard) if books is not None else _nothing
+                    self._changed = True  # perhaps, before somebody listened
+                    continue
                 self.current = self._compose(base)
                 show(self.current)
-                self._news.clear()
                 await self._session.clock.sleep(_PACE_S)
                 try:
                     async with asyncio.timeout(_IDLE_S):
@@ -100,14 +105,21 @@ class UsageBoard:
         """The base as of now; read again if rows changed meanwhile, or a request that has just ended
         would be in neither part. Not for ever: where many end, one more is on its way anyway."""
         for _ in range(_READS):
-            if not self._changed and self._base is not None:
+            if self._base is not None and not self._is_outdated(self._base):
                 return self._base
             self._changed = False
+            self._read_at = self._session.clock.monotonic()
             self._base = base = await asyncio.to_thread(self._read)
             if base.watch is not None and (self._used or base.watch.due()):
                 self._used = False
                 self._ask(base.watch)
         return base
+
+    def _is_outdated(self, base: _Base) -> bool:
+        if base.books is not None and base.books.simulators != base.simulators:
+            return True  # what passed for real is not
+        is_old = self._session.clock.monotonic() - self._read_at >= _IDLE_S
+        return self._changed or is_old
 
     def refresh(self) -> None:
         """Reads all of it again. On the loop."""
@@ -139,6 +151,7 @@ class UsageBoard:
         except MinimaxError as error:
             return _Base(replace(view, problem=str(error)))
         watch: AccountWatch | None = None
+        simulators = frozenset(books.simulators)
         problem = books.problem
         billing: Billing = "unknown"
         try:
@@ -148,9 +161,12 @@ class UsageBoard:
             view = replace(view, simulated=session.is_simulated(world, settings, credential))
         except MinimaxError:
             pass  # without a key there still is a ledger; a cell will say what is missing
-        view = replace(view, billing=billing, account=watch.state() if watch is not None else None)
+        account = watch.state() if watch is not None else None
+        if account is not None and account.fetched_at is None and not account.problem:
+            account = None  # nobody asked yet
+        view = replace(view, billing=billing, account=account)
         cell = books.last.label.cell if books.last is not None else None
-        base = _Base(view, books, watch, cell)
+        base = _Base(view, books, watch, cell, simulators)
         if books.ledger is None:
             return replace(base, view=replace(view, problem=problem))
         try:
@@ -179,14 +195,14 @@ class UsageBoard:
             for name, scope in scopes.items()
         )
         label = Label(cell=cell)
-        if books.last is not None and cell is not None:
-            budget = books.last.budget
+        if books.last is not None and cell is not None:  # of the cell its own; the rest as set now
+            budget = budget.model_copy(update={"cell": books.last.budget.cell})
         held = limits(budget, label, ledger.process, view.at, simulated=view.simulated)
         budgets = tuple(BudgetState(it.scope, it.usd, *ledger.spent(it)) for it in held)
         return replace(
             view,
             scopes=totals,
-            days=_days(ledger, every, view.at),
+            days=_days(ledger, every, view.at, dict(totals)["Today"]),
             budgets=budgets,
             problem=problem,
         )
@@ -198,7 +214,11 @@ class UsageBoard:
         view, books = base.view, base.books
         if books is None:
             return view
-        under_way = [b for b in books.under_way if b.new.simulated == view.simulated]
+        under_way = [
+            booking
+            for booking in books.under_way
+            if (booking.new.simulated or booking.new.region in books.simulators) == view.simulated
+        ]
         live = tuple(map(_live, under_way))
         scopes = tuple(
             (
@@ -219,20 +239,28 @@ class UsageBoard:
             day, cost = days[-1]
             more = sum((answer.cost or Decimal(0) for answer in live), Decimal(0))
             days = (*days[:-1], (day, cost + more))
-        return replace(view, scopes=scopes, live=live, last_tps=books.last_tps, days=days)
+        at = utc(self._session.clock.time())
+        return replace(view, at=at, scopes=scopes, live=live, last_tps=books.last_tps, days=days)
 
 
 def _nothing() -> None:
     pass
 
 
-def _days(ledger: Ledger, every: Selection, now: datetime) -> tuple[tuple[str, Decimal], ...]:
-    """Cost of the last days, those without any included."""
+def _days(
+    ledger: Ledger, every: Selection, now: datetime, finished: Totals
+) -> tuple[tuple[str, Decimal], ...]:
+    """Cost of the last days, those without any included.
+
+    Args:
+        finished: Today's: the ledger's own sum has the estimate of what is under way, too.
+    """
     today = local_day(now)
     names = [str(today - timedelta(days=back)) for back in reversed(range(DAYS))]
     since = local_day_start(now) - timedelta(days=DAYS)  # a day more, for days of 25 hours
     groups = ledger.groups(replace(every, since=since), "day")
     found = {group.key: group.totals.cost for group in groups}
+    found[str(today)] = finished.cost
     return tuple((name, found.get(name, Decimal(0))) for name in names)
 
 

@@ -182,13 +182,13 @@ class Ledger:
         self._migrations = migrations
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._jobs: deque[_Job] = deque()
         self._begin()
 
     def _begin(self) -> None:
         beside = None if self.path == MEMORY else Path(f"{self.path}.processes")
         self._pid = os.getpid()
         self._presence = Presence(beside)
-        self._jobs: deque[_Job] = deque()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="minimax-ledger")
 
     def __repr__(self) -> str:
@@ -328,13 +328,20 @@ class Ledger:
                 job = self._jobs.popleft()
                 if job.done.set_running_or_notify_cancel():
                     jobs.append(job)
+        self._settle(jobs)
+
+    def _settle(self, jobs: list[_Job]) -> None:
         try:
             outcomes = (
                 self._in_one_step(jobs) if any(job.work for job in jobs) else [None] * len(jobs)
             )
         except BaseException as error:
+            if len(jobs) == 1:
+                jobs[0].done.set_exception(error)
+                return
+            # nothing is written yet; what can be is, and each is told of its own failure
             for job in jobs:
-                job.done.set_exception(error)
+                self._settle([job])
             return
         for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, OverBudget):
@@ -426,7 +433,10 @@ class Ledger:
         """A forked process has neither the thread nor a right to the connection and the name."""
         if self._pid != os.getpid():
             self._lock = threading.RLock()
-            self._connection = None
+            if self._connection is not None:
+                self._connection.close()  # before another is opened: SQLite shares what it knows
+                self._connection = None
+            self._jobs = deque()
             self._begin()
 
     @contextmanager
@@ -458,6 +468,7 @@ class Ledger:
             return connection
         from filelock import FileLock
 
+        _mind_forks(self)
         file = Path(self.path)
         file.parent.mkdir(parents=True, exist_ok=True)
         # switching to WAL does not wait for others, and two must not migrate: one at a time
@@ -487,6 +498,33 @@ class Ledger:
             f"The ledger {self.label} cannot be used: {error}.",
             hint="Check the disk, or set MINIMAX_LEDGER to another file or to :memory:.",
         )
+
+
+_minded: list[Ledger] = []
+_held: list[Ledger] = []
+
+
+def _mind_forks(ledger: Ledger) -> None:
+    """Has forks wait until nobody is inside SQLite: its locks would stay locked in the child.
+
+    To be called when filelock is imported: it too holds threads up while a fork is made, and has to
+    do so after us.
+    """
+    if not _minded and hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
+    if ledger not in _minded:
+        _minded.append(ledger)
+
+
+def _hold() -> None:
+    for ledger in tuple(_minded):
+        ledger._lock.acquire()
+        _held.append(ledger)
+
+
+def _let_go() -> None:
+    while _held:
+        _held.pop()._lock.release()
 
 
 _ledgers: dict[str, Ledger] = {}

@@ -305,10 +305,12 @@ class Booking:
         Args:
             cut: We ended it, at a stop string, before the server could say what it took.
         """
-        if self._said is not None and not cut:
-            self._end("ok", self._said, measured=True)
+        said, estimated = self._said, self.live().usage
+        # some say what the input took when they begin, and never what the output did
+        if said is not None and not cut and (said.output_tokens or not estimated.output_tokens):
+            self._end("ok", said, measured=True)
         else:
-            self._end("ok", _completed(self._said, self.live().usage), measured=False)
+            self._end("ok", _completed(said, estimated), measured=False)
 
     def refuse(self) -> None:
         """The server did not work on it, so it cost nothing."""

@@ -126,4 +126,5 @@ def _unknown(name: str) -> ConfigError:
 def _start(day: date, *, days: int = 0) -> datetime:
     """Midnight of a day, or of one `days` later; the first moment where clocks skip or repeat it."""
     day = min(max(day, _FIRST), _LAST) + timedelta(days=days)
-    return datetime.combine(day, time()).astimezone(UTC)
+    # not with `astimezone`, which takes a midnight that is skipped for 23:00 of the day before
+    return datetime.fromtimestamp(datetime.combine(day, time()).timestamp(), UTC)

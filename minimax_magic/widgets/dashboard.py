@@ -40,6 +40,7 @@ _EMPTY: Final = {
     False: "Nothing is recorded yet. Run a %%minimax cell, then press Refresh.",
     True: "The simulator has answered nothing yet. Run a %%minimax cell, then press Refresh.",
 }
+_DRAWING: Final = "Drawing the chart ..."
 _NOTHING_HERE: Final = "There are no requests in this range."
 
 _log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class Figures:
             measure,
             first=None if since is None else local_day(since),
             last=None if until is None else _last_day(until),
+            simulated=bool(self.selection.simulated),
         )
 
     def tables(self) -> list[tables.Table]:
@@ -124,7 +126,11 @@ def dashboard_text(ledger: Ledger, selection: Selection, by: GroupBy = "day") ->
     """
     figures = read(ledger, selection, by)
     if not figures.grid:
-        return _NOTHING_HERE if ledger.models() else _EMPTY[bool(selection.simulated)]
+        return (
+            _NOTHING_HERE
+            if ledger.models(simulated=selection.simulated)
+            else _EMPTY[bool(selection.simulated)]
+        )
     return tables.page_text(
         figures.heading,
         figures.totals,
@@ -214,8 +220,10 @@ class Dashboard:
             figures = self._read()
             self._panel_output.display(self.panel)
             self._notice_output.display(_news(""), raw=True)
-            self._chart_output.display(self._chart(figures), raw=True, metadata=charts.METADATA)
+            # the first chart takes seconds: the library that draws it is imported only now
+            self._chart_output.display(_message(_DRAWING), raw=True, metadata=charts.METADATA)
             self._tables_output.display(self._tables(figures), raw=True)
+            self._chart_output.update(self._chart(figures), raw=True, metadata=charts.METADATA)
 
     # ------------------------------------------------------------------------ what was chosen
 

@@ -45,6 +45,7 @@ _MOST_DAYS: Final = 92
 _MOST_WEEKS: Final = 80
 _NAME_CHARS: Final = 60
 _TEXT_BAR: Final = 30
+_WIDTH: Final = 660
 
 # Readable on white and on black alike.
 _GREY: Final = "#7a7a7a"
@@ -95,17 +96,12 @@ class Bars:
     names: tuple[str, ...]
     colours: tuple[str, ...]
     sums: dict[tuple[str, str], Totals]
+    simulated: bool = False
 
     @property
     def title(self) -> str:
-        if len(self.starts) == 1:
-            return f"{_UNITS[self.measure]}, {self.starts[0]}"
-        return f"{_UNITS[self.measure]} per {self.period}"
-
-    def value(self, start: str, name: str) -> Decimal:
-        """In the unit of the measure; 0 also where no price is known."""
-        totals = self.sums.get((start, name))
-        return Decimal(0) if totals is None else value_of(totals, self.measure)
+        when = f", {self.starts[0]}" if len(self.starts) == 1 else f" per {self.period}"
+        return f"{_UNITS[self.measure]}{when}" + (" (simulated)" if self.simulated else "")
 
     @property
     def nothing(self) -> str:
@@ -140,6 +136,7 @@ def arranged(
     *,
     first: date | None = None,
     last: date | None = None,
+    simulated: bool = False,
 ) -> Bars:
     """Puts sums by day and group into few enough periods and groups to be seen.
 
@@ -158,7 +155,9 @@ def arranged(
     for (_day, key, totals), day in zip(grid, days, strict=True):
         sums[str(_start(day, period)), named.get(key, "")] += totals
     names = tuple(dict.fromkeys(named.values())) or ("",)
-    return Bars(measure, by, period, starts, names, tuple(_colours(named, names)), dict(sums))
+    return Bars(
+        measure, by, period, starts, names, tuple(_colours(named, names)), dict(sums), simulated
+    )
 
 
 def _period(first: date, last: date) -> Period:
@@ -244,7 +243,7 @@ def bars_table(bars: Bars) -> Table:
             rows.append((Cell(start), *cells, *all_of_it))
     columns = [name or _UNITS[bars.measure] for name in bars.names]
     return Table(
-        caption=f"The chart as a table: {_UNITS[bars.measure].lower()} per {bars.period}",
+        caption=f"The chart as a table: {bars.title}",
         columns=(bars.period.capitalize(), *columns, *(() if single else ("All",))),
         rows=tuple(rows),
     )
@@ -302,7 +301,8 @@ def chart(bars: Bars) -> dict[str, Any]:
     marks = _across(altair, bars) if single else _upright(altair, bars)
     spec: dict[str, Any] = (
         marks.properties(
-            width="container",
+            # not "container", for which JupyterLab 4.6 freezes; the style sheet makes it narrower
+            width=_WIDTH,
             background="transparent",
             title=altair.Title(bars.title, anchor="start", fontSize=13, fontWeight=600, offset=12),
             description=_description(bars),
@@ -333,6 +333,7 @@ def _upright(altair: Any, bars: Bars) -> Any:
         {"start": start, "group": name, "place": bars.names.index(name), **_datum(totals, bars)}
         for (start, name), totals in bars.sums.items()
     ]
+    number = "$,.6~f" if bars.measure == "cost" else "~s"
     encoding = {
         "x": altair.X(
             "start:N",
@@ -352,7 +353,8 @@ def _upright(altair: Any, bars: Bars) -> Any:
             title=None,
             stack="zero",
             axis=altair.Axis(
-                format="$,.6~f" if bars.measure == "cost" else "~s",
+                # not as `format`, which would write 0 as "0k"
+                labelExpr=f"format(datum.value, '{number}')",
                 domain=False,
                 ticks=False,
                 tickCount=5,
@@ -374,8 +376,8 @@ def _upright(altair: Any, bars: Bars) -> Any:
         title=None,
         orient="bottom",
         direction="horizontal",
-        columns=4,
-        labelLimit=150,
+        columns=3,
+        labelLimit=190,
         symbolType="square",
         offset=14,
     )
@@ -466,7 +468,7 @@ def _label(bars: Bars) -> str:
 def _description(bars: Bars) -> str:
     """What a screen reader says instead of the picture."""
     groups = "" if bars.by == "day" else f", by {bars.by}: {', '.join(bars.names)}"
-    return f"Bar chart. {bars.title}, {bars.starts[0]} to {bars.starts[-1]}{groups}."
+    return f"MiniMax usage as a bar chart. {bars.title}, {bars.starts[0]} to {bars.starts[-1]}{groups}."
 
 
 def bundle(bars: Bars, *, page: bool) -> dict[str, Any]:

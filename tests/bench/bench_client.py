@@ -12,7 +12,7 @@ from typing import Any
 
 from bench_figures import Figure, Sizes, median_ratio, take_turns
 from bench_server import Order, serving
-from bench_wires import ANTHROPIC, WIRES, Candidate, Ours, Raw, Target, sdk_of
+from bench_wires import ANTHROPIC, WIRES, Booking, Candidate, Ours, Raw, Target, sdk_of
 
 AT_A_TIME = 64
 CHARS = 4  # about a token
@@ -82,6 +82,9 @@ def completions(sizes: Sizes) -> Iterator[Figure]:
             ratio, rate, raw_rate = _share(runner, target, Ours, count, sizes.completion_rounds)
             detail = f"{rate:,.0f}/s, raw {raw_rate:,.0f}/s"
             yield Figure(target.wire, ratio, "x raw", bound=0.7, at_least=True, detail=detail)
+        for target in targets:
+            ratio, rate, _ = _share(runner, target, Booking, count, sizes.completion_rounds)
+            yield Figure(f"{target.wire}, in a ledger", ratio, "x raw", detail=f"{rate:,.0f}/s")
         for target in targets:
             if sdk_of(target) is not None:
                 ratio, rate, _ = _share(runner, target, sdk_of, few, 1)

@@ -89,6 +89,8 @@ def kernel(url: str) -> Iterator[Kernel]:
         )
         with Path(folder, "kernel.log").open("w") as log:
             environment = {**os.environ, "IPYTHONDIR": folder, "XDG_CONFIG_HOME": folder}
+            environment["MINIMAX_DATA_DIR"] = folder  # where its ledger is
+            environment.pop("MINIMAX_LEDGER", None)
             manager.start_kernel(env=environment, cwd=folder, stderr=log)
             client = manager.blocking_client()
             client.start_channels()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import aiohttp
@@ -11,6 +12,7 @@ from bench_server import Order
 
 from minimax_magic import MiniMax
 from minimax_magic.events import TextDelta, ThinkingDelta
+from minimax_magic.usage.ledger import open_ledger
 
 MODEL = "MiniMax-M2.5"
 KEY = "bench-key"
@@ -106,11 +108,15 @@ def _read_anthropic(answer: dict[str, Any]) -> str:
 
 
 class Ours:
-    """`MiniMax`, with its limiter off."""
+    """`MiniMax`, with its limiter off, and without the ledger that nobody else has."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, ledger: str | None = None) -> None:
         self._client = MiniMax(
-            api_key=KEY, base_url=target.base_url, model=MODEL, requests_per_second=None
+            api_key=KEY,
+            base_url=target.base_url,
+            model=MODEL,
+            requests_per_second=None,
+            ledger=ledger,
         )
 
     async def stream(self, order: Order) -> int:
@@ -126,6 +132,20 @@ class Ours:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+class Booking(Ours):
+    """The same with a ledger, in a file."""
+
+    def __init__(self, target: Target) -> None:
+        self._folder = TemporaryDirectory()
+        self._ledger = f"{self._folder.name}/usage.sqlite3"
+        super().__init__(target, self._ledger)
+
+    async def close(self) -> None:
+        await super().close()
+        open_ledger(self._ledger).close()
+        self._folder.cleanup()
 
 
 class OpenAISDK:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from IPython.core.error import UsageError
 
-from minimax_magic.ipython.arguments import OPTIONS, help_text, parse_cell_line, parse_line
+from minimax_magic.ipython.arguments import (
+    OPTIONS,
+    Command,
+    dollars,
+    help_text,
+    parse_cell_line,
+    parse_command,
+    parse_line,
+)
 
 
 def said(options: Any) -> dict[str, Any]:
@@ -46,6 +55,14 @@ def said(options: Any) -> dict[str, Any]:
         ("--flavor anthropic_messages", {"flavor": "anthropic_messages"}),
         ("--thinking off --format json", {"thinking": "off", "format": "json"}),
         ("--no-stream --new --chat c", {"no_stream": True, "new": True, "chat": "c"}),
+        ("--budget 0.05", {"budget": Decimal("0.05")}),
+        ("--budget=0.05 x", {"budget": Decimal("0.05"), "into": "x"}),
+        ("--budget $0.05", {"budget": Decimal("0.05")}),
+        ("--budget=$1", {"budget": Decimal(1)}),
+        ("--budget 0", {"budget": Decimal(0)}),
+        ("--budget '2.50'", {"budget": Decimal("2.50")}),
+        ("x --dry-run", {"dry_run": True, "into": "x"}),
+        ("--dry-run --budget 1 x", {"dry_run": True, "budget": Decimal(1), "into": "x"}),
         ("-h", {"help": True}),
         ("--help", {"help": True}),
     ],
@@ -63,6 +80,8 @@ def test_cell_lines(line: str, expected: dict[str, Any]) -> None:
         ("--model M a -- b --raw", {"model": "M", "prompt": "a -- b --raw"}),
         ("-- --model is an option", {"prompt": "--model is an option"}),
         ("--raw {{x}}  {y} $z", {"raw": True, "prompt": "{{x}}  {y} $z"}),
+        ("--dry-run hello", {"dry_run": True, "prompt": "hello"}),
+        ("--budget $2 cost of $5?", {"budget": Decimal(2), "prompt": "cost of $5?"}),
         ("--system 'a b' c d", {"system": "a b", "prompt": "c d"}),
         ("--system 'a b'\tc", {"system": "a b", "prompt": "c"}),
     ],
@@ -87,6 +106,17 @@ def test_prompt_lines(line: str, expected: dict[str, Any]) -> None:
         ("--format html", "--format is one of markdown, text, code, json"),
         ("--flavor openai", "--flavor is one of openai_compat, anthropic_messages"),
         ("--raw=yes", "--raw takes no value"),
+        ("--dry-run=yes", "--dry-run takes no value"),
+        ("--dryrun", "unknown option --dryrun. Did you mean --dry-run?"),
+        ("--budget", "--budget needs a value: --budget USD."),
+        ("--budget --dry-run", "--budget needs a value"),
+        ("--budget much", "--budget takes an amount in US dollars, such as 0.05, not 'much'."),
+        ("--budget -1", "not '-1'"),
+        ("--budget $", "not '$'"),
+        ("--budget 0,05", "not '0,05'"),
+        ("--budget NaN", "not 'NaN'"),
+        ("--budget sNaN", "not 'sNaN'"),
+        ("--budget inf", "not 'inf'"),
         ("--system 'open", "the quote after --system is not closed"),
         ("a b", "'b' is neither an option nor a variable name"),
         ("two-words", "'two-words' is neither an option nor a variable name"),
@@ -119,3 +149,68 @@ def test_every_option_is_in_the_help() -> None:
         line = next(line for line in text.splitlines() if line.split()[0] == option.flag)
         assert option.help in line
         assert all(choice in line for choice in option.choices)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("usage", Command("usage", {})),
+        (" usage  --text ", Command("usage", {"--text": True})),
+        ("dashboard", Command("dashboard", {})),
+        ("dashboard --csv all.csv", Command("dashboard", {"--csv": "all.csv"})),
+        ("dashboard --csv='all.csv'", Command("dashboard", {"--csv": "all.csv"})),
+        ("dashboard --text", Command("dashboard", {"--text": True})),
+        ("cost", Command("cost", {})),
+        ("cost --budget 25", Command("cost", {"--budget": "25"})),
+        ("cost --budget=$25", Command("cost", {"--budget": "$25"})),
+    ],
+)
+def test_commands_of_usage(line: str, command: Command) -> None:
+    """The commands of usage stand alone, or with options of their own."""
+    assert parse_command(line) == command
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "usage of the word however",
+        "usage?",
+        "Usage",
+        "cost of living",
+        "costs --budget 25",
+        "dashboard design --csv or not?",
+        "the dashboard",
+    ],
+)
+def test_prompts_about_usage(line: str) -> None:
+    """Other words behind a command's name, or another form of it, make it a prompt."""
+    assert parse_command(line) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("usage --txt", "%minimax usage has no option --txt. Did you mean --text?"),
+        ("usage --budget 5", "no option --budget. There are --text."),
+        ("dashboard --csv", "--csv needs a value: --csv FILE."),
+        ("dashboard --csv --text", "--csv needs a value"),
+        ("dashboard --text=no", "--text takes no value."),
+        ("cost --budget", "--budget needs a value: --budget USD."),
+        ("cost --budget=", "--budget needs a value"),
+        ("cost --budget 5 dollars", "no option dollars"),
+    ],
+)
+def test_wrong_commands_of_usage(line: str, message: str) -> None:
+    """A wrong option of a command is one line that names it."""
+    with pytest.raises(UsageError) as caught:
+        parse_command(line)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_dollars_of_a_command() -> None:
+    """A command takes amounts as a cell does."""
+    assert dollars("--budget", "$25") == dollars("--budget", "25") == 25
+    for text in ("-1", "nan", "much", ""):
+        with pytest.raises(UsageError, match="--budget takes an amount in US dollars"):
+            dollars("--budget", text)

@@ -49,6 +49,22 @@ def names(kind: str) -> Iterable[str]:
         ("%minimax login --region c", ["china"]),
         ("%minimax logout --", ["--yes"]),
         ("%minimax simulator o", ["off"]),
+        ("%%minimax --bud", ["--budget"]),
+        ("%%minimax --dr", ["--dry-run"]),
+        ("%%minimax --dry-run --d", []),
+        ("%%minimax --budget ", []),
+        ("%minimax --dry", ["--dry-run"]),
+        ("%minimax us", ["usage"]),
+        ("%minimax da", ["dashboard"]),
+        ("%minimax co", ["cost"]),
+        ("%minimax usage --", ["--text"]),
+        ("%minimax usage --text --", []),
+        ("%minimax dashboard --", ["--text", "--csv"]),
+        ("%minimax dashboard --csv ", []),
+        ("%minimax dashboard --csv all.csv --", ["--text"]),
+        ("%minimax cost --", ["--budget"]),
+        ("%minimax cost --budget ", []),
+        ("%minimax usage of ", []),
         ("%minimax hello", []),
         ("%minimax ", []),
     ],
@@ -83,6 +99,8 @@ def test_values_through_ipython(shell: Any, configured: Path) -> None:
     assert complete(shell, "%%minimax --agent a") == ["ana"]
     assert complete(shell, "%%minimax --agent=a") == ["--agent=ana"]
     assert complete(shell, "%minimax login --region sim") == ["simulator"]
+    assert complete(shell, "%minimax cost --b") == ["--budget"]
+    assert complete(shell, "%minimax dash") == ["dashboard"]
     assert "trip" not in complete(shell, "%%minimax --chat t")
     shell.run("%%minimax --chat trip\nhi")
     assert complete(shell, "%%minimax --chat t") == ["trip"]
