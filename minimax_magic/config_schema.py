@@ -48,7 +48,9 @@ _NEXO_TOP_KEYS = frozenset({"schema_version", "context_optimization", "tenants"}
 Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True)]
 AboveZero: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # from the text of the file, digit by digit: no float on the way
-Dollars: TypeAlias = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+Dollars: TypeAlias = Annotated[
+    Decimal, Field(ge=0, le=1_000_000_000, decimal_places=12, allow_inf_nan=False)
+]
 
 
 def _flavor(value: object) -> object:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -177,6 +178,8 @@ class Session:
         self._books: dict[str, Books] = {}
         self._watches: dict[tuple[Any, ...], AccountWatch] = {}
         self._account_transport: Transport | None = None
+        # cells and the usage panel make these from two threads
+        self._making = threading.RLock()
 
     def world_of(self, simulator: LocalServer) -> World:
         """That of a simulator, which need not be in use."""
@@ -238,8 +241,7 @@ class Session:
         else:
             endpoint = endpoint_for(settings, credential, ask.flavor)
             simulated = self.is_simulated(world, settings, credential)
-            if isinstance(credential, Credential):
-                secrets = (credential.secret.get_secret_value(),)
+            secrets = _secrets(credential)
         encoded = codec_for(endpoint.flavor).encode(request, stream=not ask.whole)
         body = json.dumps(json.loads(encoded.body), indent=2, ensure_ascii=False)
         prices, tier = settings.prices, request.service_tier
@@ -328,13 +330,13 @@ class Session:
         """Closes every connection; a refresh under way comes to its end first."""
         for plan in self._plans.values():
             await plan.close()
-        for watch in self._watches.values():
+        for watch in [*self._watches.values()]:
             await watch.close()
-        for client in self._clients.values():
+        for client in [*self._clients.values()]:
             await client.close()
         if self._account_transport is not None:
             await self._account_transport.close()
-        for books in self._books.values():
+        for books in [*self._books.values()]:
             if books.ledger is not None:
                 await asyncio.wrap_future(books.ledger.written())
         self._clients.clear()
@@ -345,48 +347,55 @@ class Session:
     @property
     def account_transport(self) -> Transport:
         """For signing in and renewing, apart from the requests' connections."""
-        if self._account_transport is None:
-            self._account_transport = self._make_transport()
-        return self._account_transport
+        with self._making:
+            if self._account_transport is None:
+                self._account_transport = self._make_transport()
+            return self._account_transport
 
     def _auth(self, settings: Settings, credential: Credential | Login) -> AuthSource:
         """One source for each login, whatever the wire: it refreshes for all of them."""
         if isinstance(credential, Credential):
             return StaticKey(credential)
         key = (credential.file.path, credential.bundle.region, settings.auth)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = token_plan(settings, credential, self.account_transport, self.clock)
-            self._plans[key] = plan
-        return plan
+        with self._making:
+            plan = self._plans.get(key)
+            if plan is None:
+                plan = token_plan(settings, credential, self.account_transport, self.clock)
+                self._plans[key] = plan
+            return plan
 
     def books(self, settings: Settings) -> Books:
         """What this session has under way, in the ledger of these settings."""
-        books = self._books.get(settings.ledger)
-        if books is None:
-            label = label_of(Path(settings.ledger), settings.start)
-            ledger = open_ledger(settings.ledger, label)
-            ledger.warm()  # while the client is still being made
-            books = self._books[settings.ledger] = Books(ledger, self.clock)
-        return books
+        with self._making:
+            books = self._books.get(settings.ledger)
+            if books is None:
+                label = label_of(Path(settings.ledger), settings.start)
+                ledger = open_ledger(settings.ledger, label)
+                ledger.warm()  # while the client is still being made
+                books = self._books[settings.ledger] = Books(ledger, self.clock)
+            return books
 
     def watch(self, settings: Settings, credential: Credential | Login) -> AccountWatch:
         """What keeps an eye on what is left of the plan or the balance. Asks nobody by itself."""
         key = _account_key(settings, credential)
-        watch = self._watches.get(key)
-        if watch is None:
-            reader = AccountReader(
-                endpoint_for(settings, credential).root,
-                self._auth(settings, credential),
-                self.account_transport,
-                self.clock,
-                USER_AGENT,
-                billing_of(credential),
-            )
-            books = self.books(settings)
-            watch = AccountWatch(reader, self.clock, lambda: books.tell("account"))
-            self._watches[key] = watch
-        return watch
+        with self._making:
+            watch = self._watches.get(key)
+            if watch is None:
+                reader = AccountReader(
+                    endpoint_for(settings, credential).root,
+                    self._auth(settings, credential),
+                    self.account_transport,
+                    self.clock,
+                    USER_AGENT,
+                    billing_of(credential),
+                )
+                watch = AccountWatch(reader, self.clock, self._tell_of_account)
+                self._watches[key] = watch
+            return watch
+
+    def _tell_of_account(self) -> None:
+        for books in [*self._books.values()]:
+            books.tell("account")
 
     @property
     def simulated(self) -> bool:
@@ -465,6 +474,13 @@ def _identity(credential: Credential | Login) -> tuple[Any, ...]:
     if isinstance(credential, Credential):
         return (credential.secret,)
     return (credential.file.path, credential.bundle.region)
+
+
+def _secrets(credential: Credential | Login) -> tuple[str, ...]:
+    if isinstance(credential, Credential):
+        return (credential.secret.get_secret_value(),)
+    tokens = (credential.bundle.access_token, credential.bundle.refresh_token)
+    return tuple(token.get_secret_value() for token in tokens if token is not None)
 
 
 def _account_key(settings: Settings, credential: Credential | Login) -> tuple[Any, ...]:

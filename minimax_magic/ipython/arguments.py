@@ -48,8 +48,8 @@ def _dollars(text: str) -> Decimal:
         usd = Decimal(text.removeprefix("$"))
     except InvalidOperation:
         raise ValueError from None
-    if not usd.is_finite() or usd < 0:
-        raise ValueError
+    if not usd.is_finite() or usd < 0 or (usd and not -12 <= usd.adjusted() <= 9):
+        raise ValueError  # nobody means it, and figures of any length would have to be printed
     return usd
 
 
@@ -132,7 +132,7 @@ def parse_command(prompt: str) -> Command | None:
     Raises:
         LineError: It is a command, but not with these options.
     """
-    words = prompt.split()
+    words = _words(prompt)
     if (name := " ".join(words)) in SUBCOMMANDS:
         return Command(name, {})
     if not words or words[0] not in COMMAND_OPTIONS:
@@ -145,6 +145,17 @@ def parse_command(prompt: str) -> Command | None:
     if not words[1].startswith("--"):
         return None
     return Command(words[0], _command_options(words[0], words[1:]))
+
+
+def _words(text: str) -> list[str]:
+    """Apart at blanks, but for those in quotes; a backslash is part of a path."""
+    lexer = shlex.shlex(text, posix=True)
+    lexer.whitespace_split = True
+    lexer.commenters = lexer.escape = ""
+    try:
+        return [*lexer]
+    except ValueError:  # an apostrophe: it is a prompt
+        return text.split()
 
 
 def _parts(word: str) -> list[str]:

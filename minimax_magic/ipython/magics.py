@@ -265,6 +265,11 @@ class MiniMaxMagics(Magics):
     # ------------------------------------------------------------------------------- commands
 
     def _command(self, command: Command) -> None:
+        self._obey(command)
+        if self._usage is not None and command.name.startswith(("simulator", "logout")):
+            self._usage.look_again()
+
+    def _obey(self, command: Command) -> None:
         match command.name:
             case "login":
                 self.logins.login(command)

@@ -48,6 +48,7 @@ class UsageCommands:
         self._session = session
         self._background = background
         self._showing: Future[None] | None = None
+        self._board: UsageBoard | None = None
 
     def usage(self, command: Command) -> None:
         """Shows the panel and returns at once; a table where there are no widgets."""
@@ -101,6 +102,11 @@ class UsageCommands:
             raise CellError(error) from None
         self._show(forecast_bundle(said))
 
+    def look_again(self) -> None:
+        """Lets the panel read everything anew: cells are answered by another server now."""
+        if self._board is not None:
+            self._on_loop(self._board.look_again)
+
     def close(self) -> None:
         """Ends the panel's updates."""
         if self._showing is not None:
@@ -114,7 +120,7 @@ class UsageCommands:
         from minimax_magic.widgets.usage_panel import UsagePanel
 
         self.close()  # an earlier panel stays as it is
-        board = UsageBoard(self._session)
+        self._board = board = UsageBoard(self._session)
         first = self._view(0.0)
         panel = UsagePanel(
             lambda: board.current or first,

@@ -236,7 +236,8 @@ def day_words(day: date) -> str:
 def account_title(account: AccountState) -> str:
     """`Plan Max`, `Plan`, `Balance`, or `Account` if neither is known."""
     if account.quota is not None:
-        return f"Plan {account.quota.plan}".rstrip()
+        name = account.quota.plan
+        return name if "plan" in name.lower() else f"Plan {name}".rstrip()
     return "Balance" if account.balance is not None else "Account"
 
 

@@ -30,14 +30,14 @@ DAYS: Final = 14
 _PACE_S: Final = 0.25
 # Days end and other kernels spend without telling: the ledger is read again after so long.
 _IDLE_S: Final = 20.0
-_READS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """What there is but for the requests of this process that are under way."""
+    """What the ledger had when it was read, without `counted`, which change while this holds."""
 
     view: UsageView
+    counted: tuple[Booking, ...] = ()
     books: Books | None = None
     watch: AccountWatch | None = None
     cell: str | None = None
@@ -56,7 +56,8 @@ class UsageBoard:
         self.current: UsageView | None = None
         self._session = session
         self._news = asyncio.Event()
-        self._changed = self._used = True
+        self._changed = True
+        self._used = False  # since plan or balance were asked for last
         self._base: _Base | None = None
         self._read_at = float("-inf")
         self._asking: set[asyncio.Task[None]] = set()
@@ -102,17 +103,15 @@ class UsageBoard:
                 task.cancel()
 
     async def _renewed(self) -> _Base:
-        """The base as of now; read again if rows changed meanwhile, or a request that has just ended
-        would be in neither part. Not for ever: where many end, one more is on its way anyway."""
-        for _ in range(_READS):
-            if self._base is not None and not self._is_outdated(self._base):
-                return self._base
-            self._changed = False
-            self._read_at = self._session.clock.monotonic()
-            self._base = base = await asyncio.to_thread(self._read)
-            if base.watch is not None and (self._used or base.watch.due()):
-                self._used = False
-                self._ask(base.watch)
+        """The base, read again if it has to be."""
+        if self._base is not None and not self._is_outdated(self._base):
+            return self._base
+        self._changed = False
+        self._read_at = self._session.clock.monotonic()
+        self._base = base = await asyncio.to_thread(self._read)
+        if base.watch is not None and (self._used or base.watch.due()):
+            self._used = False
+            self._ask(base.watch)
         return base
 
     def _is_outdated(self, base: _Base) -> bool:
@@ -122,18 +121,22 @@ class UsageBoard:
         return self._changed or is_old
 
     def refresh(self) -> None:
-        """Reads all of it again. On the loop."""
+        """Reads all of it again, and asks the server now. On the loop."""
         if self._base is not None and self._base.watch is not None:
-            self._ask(self._base.watch)
-        self._heard("rows")
+            self._ask(self._base.watch, force=True)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Reads settings and ledger again. On the loop."""
+        self._heard("account")
 
     def _heard(self, news: News) -> None:
         self._changed = self._changed or news != "text"
         self._used = self._used or news == "rows"
         self._news.set()
 
-    def _ask(self, watch: AccountWatch) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(watch.refresh())
+    def _ask(self, watch: AccountWatch, *, force: bool = False) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(watch.refresh(force))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
         return task
@@ -166,20 +169,18 @@ class UsageBoard:
             account = None  # nobody asked yet
         view = replace(view, billing=billing, account=account)
         cell = books.last.label.cell if books.last is not None else None
-        base = _Base(view, books, watch, cell, simulators)
+        base = _Base(view, tuple(books.under_way), books, watch, cell, simulators)
         if books.ledger is None:
             return replace(base, view=replace(view, problem=problem))
         try:
-            return replace(
-                base, view=self._with_ledger(view, books, settings.budget, cell, problem)
-            )
+            return replace(base, view=self._with_ledger(base, books, settings.budget, problem))
         except MinimaxError as error:
             return replace(base, view=replace(view, problem=str(error)))
 
     def _with_ledger(
-        self, view: UsageView, books: Books, budget: BudgetSettings, cell: str | None, problem: str
+        self, base: _Base, books: Books, budget: BudgetSettings, problem: str
     ) -> UsageView:
-        ledger = books.ledger
+        view, cell, ledger = base.view, base.cell, books.ledger
         assert ledger is not None
         every = Selection(simulated=view.simulated)
         today = local_day_start(view.at)
@@ -190,8 +191,9 @@ class UsageBoard:
             "This month": replace(every, since=month_start(view.at)),
             "All time": every,
         }
+        rows = [booking.row for booking in base.counted if booking.row is not None]
         totals = tuple(
-            (name, ledger.totals(scope, finished=True) if scope is not None else Totals())
+            (name, ledger.totals(scope, without=rows) if scope is not None else Totals())
             for name, scope in scopes.items()
         )
         label = Label(cell=cell)
@@ -214,19 +216,21 @@ class UsageBoard:
         view, books = base.view, base.books
         if books is None:
             return view
-        under_way = [
+        # what has ended since then still is not in the base, and what has begun never was
+        begun = [booking for booking in books.under_way if booking not in base.counted]
+        ours = [
             booking
-            for booking in books.under_way
+            for booking in (*base.counted, *begun)
             if (booking.new.simulated or booking.new.region in books.simulators) == view.simulated
         ]
-        live = tuple(map(_live, under_way))
+        live = tuple(_live(booking) for booking in ours if booking.status == "open")
         scopes = tuple(
             (
                 name,
                 sum(
                     (
-                        _live_totals(booking)
-                        for booking in under_way
+                        _totals(booking)
+                        for booking in ours
                         if name != "This cell" or booking.new.label.cell == base.cell
                     ),
                     totals,
@@ -237,8 +241,7 @@ class UsageBoard:
         days = view.days
         if days:
             day, cost = days[-1]
-            more = sum((answer.cost or Decimal(0) for answer in live), Decimal(0))
-            days = (*days[:-1], (day, cost + more))
+            days = (*days[:-1], (day, sum((_totals(booking).cost for booking in ours), cost)))
         at = utc(self._session.clock.time())
         return replace(view, at=at, scopes=scopes, live=live, last_tps=books.last_tps, days=days)
 
@@ -248,19 +251,19 @@ def _nothing() -> None:
 
 
 def _days(
-    ledger: Ledger, every: Selection, now: datetime, finished: Totals
+    ledger: Ledger, every: Selection, now: datetime, today_so_far: Totals
 ) -> tuple[tuple[str, Decimal], ...]:
     """Cost of the last days, those without any included.
 
     Args:
-        finished: Today's: the ledger's own sum has the estimate of what is under way, too.
+        today_so_far: Without what is under way, which the ledger's own sum of today has, too.
     """
     today = local_day(now)
     names = [str(today - timedelta(days=back)) for back in reversed(range(DAYS))]
     since = local_day_start(now) - timedelta(days=DAYS)  # a day more, for days of 25 hours
     groups = ledger.groups(replace(every, since=since), "day")
     found = {group.key: group.totals.cost for group in groups}
-    found[str(today)] = finished.cost
+    found[str(today)] = today_so_far.cost
     return tuple((name, found.get(name, Decimal(0))) for name in names)
 
 
@@ -275,7 +278,9 @@ def _live(booking: Booking) -> LiveAnswer:
     )
 
 
-def _live_totals(booking: Booking) -> Totals:
+def _totals(booking: Booking) -> Totals:
+    if booking.status is None:  # it never went out
+        return Totals()
     booked = booking.live()
     cost = booked.cost or Decimal(0)
     return Totals(
@@ -283,7 +288,9 @@ def _live_totals(booking: Booking) -> Totals:
         usage=booked.usage,
         cost=cost,
         plan_cost=cost if booked.billing == "plan" else Decimal(0),
-        unpriced=booked.cost is None,
-        estimated=1,
-        open=1,
+        unpriced=booked.cost is None and booked.usage.total_tokens > 0,
+        estimated=not booked.measured,
+        open=booking.status == "open",
+        interrupted=booking.status == "interrupted",
+        failed=booking.status == "failed",
     )

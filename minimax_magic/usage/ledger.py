@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -277,16 +277,20 @@ class Ledger:
         query = f"SELECT {_COLUMNS} FROM requests{where} ORDER BY {by} LIMIT ?"
         return [_record(row) for row in self._read(query, *values, -1 if limit is None else limit)]
 
-    def totals(self, selection: Selection = EVERYTHING, *, finished: bool = False) -> Totals:
+    def totals(
+        self, selection: Selection = EVERYTHING, *, without: Collection[int] | None = None
+    ) -> Totals:
         """Their sums.
 
         Args:
-            finished: Leave out what this process has under way.
+            without: Leave out these rows, and all that this process has under way; None: nothing.
         """
         where, values = _where(selection)
-        if finished:
-            where = f"{where} {'AND' if where else 'WHERE'} NOT (status = 'open' AND process = ?)"
-            values.append(self.process)
+        if without is not None:
+            marks = ", ".join("?" * len(without))
+            ours = f"(status = 'open' AND process = ?) OR id IN ({marks})"
+            where = f"{where} {'AND' if where else 'WHERE'} NOT ({ours})"
+            values += [self.process, *without]
         return _totals(self._read(f"SELECT {_SUMS} FROM requests{where}", *values)[0])
 
     def groups(self, selection: Selection, by: GroupBy) -> list[Group]:

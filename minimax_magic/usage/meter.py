@@ -214,11 +214,10 @@ class Booking:
 
     It ends with the first of `finish`, `refuse`, `break_off` and `void`; another changes nothing.
 
-    Args:
-        row: Its row; None if there is none.
-
     Attributes:
         new: What was known before it went out.
+        row: Id of its row in the ledger; None if there is none.
+        status: `open` until it has ended; None if it never went out.
         booked: The figures as they are now; final once it has ended.
     """
 
@@ -235,7 +234,8 @@ class Booking:
         self._books = books
         self._request = request
         self._prices = prices
-        self._row = row
+        self.row = row
+        self.status: Status | None = "open"
         self._sent_at = self._written_at = books.clock.monotonic()
         self._first_at: float | None = None
         self._pieces: list[str] = []  # what is not counted yet
@@ -244,7 +244,6 @@ class Booking:
         self._said: TokenUsage | None = None
         self._request_id: str | None = None
         self._simulated = new.simulated
-        self._ended = False
 
     @property
     def elapsed_s(self) -> float:
@@ -292,7 +291,7 @@ class Booking:
 
     def live(self) -> Booked:
         """The figures of this moment."""
-        if not self._ended:
+        if self.status == "open":
             self._count()
             usage = TokenUsage(self.new.usage.input_tokens, self._output)
             if usage != self.booked.usage:
@@ -322,11 +321,11 @@ class Booking:
 
     def void(self) -> None:
         """It never went out, so there is nothing to account for."""
-        if not self._ended:
-            self._leave(lambda ledger, row: ledger.remove_row(row))
+        if self.status == "open":
+            self._leave(None, lambda ledger, row: ledger.remove_row(row))
 
     def _end(self, status: Status, usage: TokenUsage, *, measured: bool) -> None:
-        if self._ended:
+        if self.status != "open":
             return
         now = self._books.clock.monotonic()
         cost = self._cost(usage)
@@ -344,18 +343,18 @@ class Booking:
         )
         if status == "ok":
             self._books.last_tps = outcome.output_tps
-        self._leave(lambda ledger, row: ledger.close_row(row, outcome))
+        self._leave(status, lambda ledger, row: ledger.close_row(row, outcome))
 
-    def _leave(self, write: Callable[[Ledger, int], Future[None]]) -> None:
-        self._ended = True
+    def _leave(self, status: Status | None, write: Callable[[Ledger, int], Future[None]]) -> None:
+        self.status = status
         self._books.under_way.remove(self)
         self._write(write)
         self._books.tell("rows")
 
     def _write(self, write: Callable[[Ledger, int], Future[None]]) -> None:
         ledger = self._books.ledger
-        if ledger is not None and self._row is not None:
-            write(ledger, self._row).add_done_callback(self._written)
+        if ledger is not None and self.row is not None:
+            write(ledger, self.row).add_done_callback(self._written)
 
     def _written(self, writing: Future[None]) -> None:
         if not writing.cancelled() and (error := writing.exception()) is not None:

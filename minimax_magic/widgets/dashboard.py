@@ -73,8 +73,12 @@ class Figures:
     totals: Totals
     dearest: list[Record]
 
-    def bars(self, measure: Measure) -> Bars:
-        """What its chart shows; there must be something in it."""
+    def bars(self, measure: Measure, colours: dict[str | None, str] | None = None) -> Bars:
+        """What its chart shows; there must be something in it.
+
+        Args:
+            colours: As of `charts.arranged`.
+        """
         since, until = self.selection.since, self.selection.until
         return charts.arranged(
             self.grid,
@@ -83,6 +87,7 @@ class Figures:
             first=None if since is None else local_day(since),
             last=None if until is None else _last_day(until),
             simulated=bool(self.selection.simulated),
+            colours=colours,
         )
 
     def tables(self) -> list[tables.Table]:
@@ -171,6 +176,7 @@ class Dashboard:
         # newer kernels may handle two messages of one page at the same time
         self._lock = threading.RLock()
         self._quiet = False
+        self._colours: dict[GroupBy, dict[str | None, str]] = {}
         self._panel_output, self._notice_output = new_display(), new_display()
         self._chart_output, self._tables_output = new_display(), new_display()
 
@@ -317,7 +323,7 @@ class Dashboard:
         if not figures.grid:
             known = bool(self._models)
             return _message(_NOTHING_HERE if known else _EMPTY[self._simulated])
-        bars = figures.bars(self._measure.value)
+        bars = figures.bars(self._measure.value, self._colours.setdefault(figures.by, {}))
         if bars.nothing:
             return _message(bars.nothing)
         try:

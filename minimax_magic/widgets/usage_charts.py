@@ -137,12 +137,14 @@ def arranged(
     first: date | None = None,
     last: date | None = None,
     simulated: bool = False,
+    colours: dict[str | None, str] | None = None,
 ) -> Bars:
     """Puts sums by day and group into few enough periods and groups to be seen.
 
     Args:
         grid: In any order.
         first, last: The days of the range; where None, those with the first and last sums.
+        colours: Those that keys had before, so that a filter does not change them; new ones are added.
     """
     days = [date.fromisoformat(day) for day, _key, _totals in grid]
     first = min([*days, first] if first else days)
@@ -155,9 +157,8 @@ def arranged(
     for (_day, key, totals), day in zip(grid, days, strict=True):
         sums[str(_start(day, period)), named.get(key, "")] += totals
     names = tuple(dict.fromkeys(named.values())) or ("",)
-    return Bars(
-        measure, by, period, starts, names, tuple(_colours(named, names)), dict(sums), simulated
-    )
+    found = tuple(_colours(named, names, {} if colours is None else colours))
+    return Bars(measure, by, period, starts, names, found, dict(sums), simulated)
 
 
 def _period(first: date, last: date) -> Period:
@@ -214,17 +215,25 @@ def _unique(name: str, taken: Iterable[str]) -> str:
     return candidate
 
 
-def _colours(named: dict[str | None, str], names: Sequence[str]) -> Iterable[str]:
+def _colours(
+    named: dict[str | None, str], names: Sequence[str], kept: dict[str | None, str]
+) -> Iterable[str]:
     keys = {name: key for key, name in named.items()}
     several = {name for name in names if list(named.values()).count(name) > 1}
-    free = iter(_COLOURS)
+    shown = {kept[key] for key in named if key in kept}
+    # those that nobody ever had come first
+    free = [c for c in _COLOURS if c not in kept.values()]
+    free += [c for c in _COLOURS if c not in shown and c not in free]
     for name in names:
+        key = keys.get(name)
         if name in several:
             yield _OTHERS
-        elif name and name_of(keys[name]) == name_of(None):
+        elif name and name_of(key) == name_of(None):
             yield _NOBODY
         else:
-            yield next(free, _OTHERS)
+            if key not in kept:
+                kept[key] = free.pop(0) if free else _OTHERS
+            yield kept[key]
 
 
 # ------------------------------------------------------------------------------------- as texts

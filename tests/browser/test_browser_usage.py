@@ -1,4 +1,4 @@
-"""The usage panel and the dashboard in JupyterLab and Notebook 7, on a simulator whose count is known."""
+"""The usage panel and the dashboard in the browser, on a simulator whose count is known."""
 
 from __future__ import annotations
 

@@ -132,3 +132,18 @@ def test_one_day_has_a_bar_per_group(by: str, measure: str) -> None:
     assert marks == ["bar", "text"]
     assert "(simulated)" in json.dumps(spec["title"])
     assert charts.bars_text(bars).count("\n") == 1
+
+
+def test_a_filter_changes_no_colour() -> None:
+    """A group keeps the colour that it had, with whatever others it is shown; a new one gets another."""
+    many = [
+        ("2026-11-21", key, Totals(1, cost=Decimal(cost)))
+        for key, cost in zip("abc", "321", strict=True)
+    ]
+    colours: dict[str | None, str] = {}
+    before = arranged(many, "chat", "cost", colours=colours)
+    mine = dict(zip(before.names, before.colours, strict=True))
+    after = arranged([*many[1:], ("2026-11-21", "d", Totals(1))], "chat", "cost", colours=colours)
+    again = dict(zip(after.names, after.colours, strict=True))
+    assert {name: again[name] for name in "bc"} == {name: mine[name] for name in "bc"}
+    assert again["d"] not in mine.values()
