@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from minimax_magic import usage as usage
     from minimax_magic.assembly import MiniMax as MiniMax
     from minimax_magic.client.retry import RetryPolicy as RetryPolicy
     from minimax_magic.errors import MinimaxError as MinimaxError
@@ -37,10 +38,12 @@ _HOMES = {
     "login": "sign_in",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", "usage", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "usage":
+        return import_module(f"{__name__}.usage")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,7 +37,7 @@ from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.usage.ledger import MEMORY, open_ledger
 from minimax_magic.usage.meter import Books, Meter, Purpose
 from minimax_magic.usage.quota import QuotaAlert
-from minimax_magic.usage.records import Billing
+from minimax_magic.usage.rows import Billing
 from minimax_magic.wire.address import Endpoint, flavor_named, resolve_endpoint
 
 if TYPE_CHECKING:

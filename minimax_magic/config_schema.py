@@ -51,6 +51,10 @@ AboveZero: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Dollars: TypeAlias = Annotated[
     Decimal, Field(ge=0, le=1_000_000_000, decimal_places=12, allow_inf_nan=False)
 ]
+# dearer by far than any model, and no request of a million tokens is too dear for the ledger
+PerMillion: TypeAlias = Annotated[
+    Decimal, Field(ge=0, le=100_000, decimal_places=12, allow_inf_nan=False)
+]
 
 
 def _flavor(value: object) -> object:
@@ -155,10 +159,10 @@ class BudgetSettings(Section):
 class PriceSection(Section):
     """One entry of `prices` in llm.yaml, in US dollars per million tokens. None: as it was."""
 
-    input: Dollars | None = None
-    output: Dollars | None = None
-    cache_read: Dollars | None = None
-    cache_write: Dollars | None = None
+    input: PerMillion | None = None
+    output: PerMillion | None = None
+    cache_read: PerMillion | None = None
+    cache_write: PerMillion | None = None
 
 
 class LlmFile(Section):

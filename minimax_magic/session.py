@@ -51,7 +51,7 @@ from minimax_magic.usage.estimate import estimate_input, most_output
 from minimax_magic.usage.ledger import open_ledger
 from minimax_magic.usage.meter import Books, Purpose
 from minimax_magic.usage.quota import QuotaAlert
-from minimax_magic.usage.records import Billing, Booked, BudgetState, Label
+from minimax_magic.usage.rows import Billing, Booked, BudgetState, Label
 from minimax_magic.wire.address import Endpoint, resolve_endpoint
 from minimax_magic.wire.http import mask
 from minimax_magic.world import LocalServer, World

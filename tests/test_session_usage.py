@@ -18,7 +18,7 @@ from minimax_magic.session import Ask, Session
 from minimax_magic.simulator import Reply, Simulator
 from minimax_magic.testing import FakeClock, FakeTransport, json_answer
 from minimax_magic.usage.ledger import Ledger
-from minimax_magic.usage.records import Label, Record
+from minimax_magic.usage.rows import Label, Record
 
 PLAN, PAID, OLD = "sk-cp-" + "p" * 30, "sk-api-" + "a" * 30, "eyJ0eXAi.old"
 ANSWER = {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}

@@ -48,7 +48,7 @@ from minimax_magic.transport import HttpResponse, Transport
 from minimax_magic.usage.account import AccountReader
 from minimax_magic.usage.meter import Booking, Meter, Purpose
 from minimax_magic.usage.quota import QuotaAlert
-from minimax_magic.usage.records import Booked
+from minimax_magic.usage.rows import Booked
 from minimax_magic.wire.address import Endpoint
 from minimax_magic.wire.anthropic_messages import AnthropicMessagesCodec
 from minimax_magic.wire.balance import Balance

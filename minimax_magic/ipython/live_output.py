@@ -21,7 +21,7 @@ from minimax_magic.render.blocks import BlockScanner
 from minimax_magic.render.markup import Bundle, Format
 from minimax_magic.render.pacing import MESSAGE_BYTES, Pacer
 from minimax_magic.render.transcript import Phase, Transcript
-from minimax_magic.usage.records import Booked
+from minimax_magic.usage.rows import Booked
 
 # Shorter answers than this are not worth a second display while they stream.
 _SPLIT_BYTES = 3000

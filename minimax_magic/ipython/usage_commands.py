@@ -16,7 +16,7 @@ from minimax_magic.ipython.cell_errors import CellError, LineError
 from minimax_magic.usage.board import UsageBoard
 from minimax_magic.usage.forecast import DAYS, forecast
 from minimax_magic.usage.ranges import range_of
-from minimax_magic.usage.records import Selection
+from minimax_magic.usage.rows import Selection
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -10,11 +10,12 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import PurePath
 from typing import Final
 from urllib.parse import quote
 
 from minimax_magic.pricing import format_usd
-from minimax_magic.usage.records import Group, GroupBy, Record, Totals
+from minimax_magic.usage.rows import Group, GroupBy, Record, Totals
 
 NONE: Final = "(none)"
 SIMULATED: Final = "simulated, nothing was charged"
@@ -180,7 +181,9 @@ def _sums(totals: Totals, buckets: Iterable[str]) -> tuple[Cell, ...]:
 
 def _whose(record: Record) -> str:
     label = record.label
-    named = {"chat": label.chat, "agent": label.agent, "": label.notebook}
+    # its folders would take more room than all the rest
+    notebook = PurePath(label.notebook).name if label.notebook else None
+    named = {"chat": label.chat, "agent": label.agent, "": notebook}
     return " · ".join(f"{kind} {name}".strip() for kind, name in named.items() if name) or NONE
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from minimax_magic.pricing import format_usd
 from minimax_magic.render.markup import Bundle
-from minimax_magic.usage.records import BudgetState
+from minimax_magic.usage.rows import BudgetState
 
 # Names that MathJax passes by: two dollar signs would be math to it.
 _CLASSES = "minimax-summary mathjax_ignore tex2jax_ignore"

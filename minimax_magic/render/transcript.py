@@ -19,7 +19,7 @@ from minimax_magic.events import (
 from minimax_magic.messages import FinishReason
 from minimax_magic.pricing import cached_share, format_usd
 from minimax_magic.text import TextBuffer
-from minimax_magic.usage.records import Booked
+from minimax_magic.usage.rows import Booked
 
 Phase = Literal["waiting", "thinking", "answering", "done", "interrupted", "failed"]
 

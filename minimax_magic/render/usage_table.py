@@ -17,7 +17,7 @@ from minimax_magic.words import duration
 
 if TYPE_CHECKING:  # values that are only read here, from modules that also ask servers
     from minimax_magic.usage.account import AccountState
-    from minimax_magic.usage.records import Billing, BudgetState, Totals
+    from minimax_magic.usage.rows import Billing, BudgetState, Totals
     from minimax_magic.usage.view import LiveAnswer, UsageView
     from minimax_magic.wire.balance import Balance
     from minimax_magic.wire.remains import QuotaWindow

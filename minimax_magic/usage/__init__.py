@@ -9,13 +9,11 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-# Before the function of that name: the first import of a submodule puts it into this namespace.
-import minimax_magic.usage.records as _values
-
 if TYPE_CHECKING:
     import pandas
 
     from minimax_magic.usage.ledger import Ledger
+    from minimax_magic.usage.rows import Selection
 
 __all__ = ["dataframe", "records"]
 
@@ -27,7 +25,7 @@ def records(
     until: Moment = None,
     *,
     model: str | Iterable[str] | None = None,
-    simulated: bool = False,
+    simulated: bool | None = False,
 ) -> list[dict[str, Any]]:
     """What the ledger holds, one flat dict per request, the oldest first.
 
@@ -39,7 +37,7 @@ def records(
             which also say where they end. Times without a zone are local ones. None: from the first.
         until: The same; a day is included. None: to the last.
         model: Only of this model, or of these. None: of all.
-        simulated: The simulator's requests, which cost nothing, instead of the real ones.
+        simulated: The simulator's requests, which cost nothing, instead of the real ones; None: both.
 
     Raises:
         ConfigError: `since` or `until` is none of these, or the ledger cannot be read.
@@ -54,7 +52,7 @@ def dataframe(
     until: Moment = None,
     *,
     model: str | Iterable[str] | None = None,
-    simulated: bool = False,
+    simulated: bool | None = False,
 ) -> pandas.DataFrame:
     """The same as a pandas DataFrame; `cost` is a float in it, NaN where no price is known.
 
@@ -67,15 +65,16 @@ def dataframe(
 
 
 def _asked(
-    since: Moment, until: Moment, model: str | Iterable[str] | None, simulated: bool
-) -> tuple[Ledger, _values.Selection]:
+    since: Moment, until: Moment, model: str | Iterable[str] | None, simulated: bool | None
+) -> tuple[Ledger, Selection]:
     from datetime import UTC
 
     from minimax_magic.config import load_settings
     from minimax_magic.usage.ledger import open_ledger
     from minimax_magic.usage.ranges import bounds_of
+    from minimax_magic.usage.rows import Selection
 
     begin, end = bounds_of(since, until, datetime.now(UTC))
     models = (model,) if isinstance(model, str) else None if model is None else tuple(model)
-    selection = _values.Selection(since=begin, until=end, models=models, simulated=simulated)
+    selection = Selection(since=begin, until=end, models=models, simulated=simulated)
     return open_ledger(load_settings().ledger), selection

@@ -26,7 +26,7 @@ from minimax_magic.errors import (
 from minimax_magic.masked import MaskedStr
 from minimax_magic.messages import ApiFlavor
 from minimax_magic.transport import HttpResponse, Transport
-from minimax_magic.usage.records import Billing
+from minimax_magic.usage.rows import Billing
 from minimax_magic.wire.balance import BALANCE_PATH, Balance, read_balance
 from minimax_magic.wire.failures import error_from_response, parse_json
 from minimax_magic.wire.http import HttpRequest, bearer_headers, mask

@@ -22,7 +22,7 @@ from minimax_magic.usage.budget import limits
 from minimax_magic.usage.ledger import Ledger
 from minimax_magic.usage.meter import Booking, Books, News
 from minimax_magic.usage.ranges import local_day, local_day_start, month_start
-from minimax_magic.usage.records import Billing, BudgetState, Label, Selection, Totals
+from minimax_magic.usage.rows import Billing, BudgetState, Label, Selection, Totals
 from minimax_magic.usage.view import LiveAnswer, UsageView
 
 DAYS: Final = 14

@@ -17,7 +17,7 @@ from typing import Final
 from minimax_magic.errors import ConfigError
 from minimax_magic.pricing import BUILT_IN, Price, PriceTable
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.usage.records import Record
+from minimax_magic.usage.rows import Record
 
 DAYS: Final = 30
 """How far back is looked, today included."""

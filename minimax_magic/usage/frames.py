@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from minimax_magic.errors import ConfigError
-from minimax_magic.usage.records import Selection
+from minimax_magic.usage.rows import Selection
 
 if TYPE_CHECKING:
     import pandas

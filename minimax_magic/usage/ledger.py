@@ -27,7 +27,7 @@ from typing import Any, Final, Literal, TypeVar
 from minimax_magic.errors import ConfigError, MinimaxError
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.presence import Presence
-from minimax_magic.usage.records import (
+from minimax_magic.usage.rows import (
     CURRENCY,
     Billing,
     Group,

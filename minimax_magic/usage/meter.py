@@ -32,7 +32,7 @@ from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage import budget as budgets
 from minimax_magic.usage.estimate import estimate_input, estimate_tokens
 from minimax_magic.usage.ledger import Ledger, Limit, NewRequest, Outcome, OverBudget
-from minimax_magic.usage.records import Billing, Booked, Label, Status
+from minimax_magic.usage.rows import Billing, Booked, Label, Status
 
 _log = logging.getLogger(__name__)
 

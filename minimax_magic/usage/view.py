@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from minimax_magic.usage.records import Billing, BudgetState, Totals
+from minimax_magic.usage.rows import Billing, BudgetState, Totals
 
 if TYPE_CHECKING:  # its module also asks servers; here it is only held
     from minimax_magic.usage.account import AccountState

@@ -24,7 +24,7 @@ from minimax_magic.errors import MinimaxError
 from minimax_magic.render import dashboard_tables as tables
 from minimax_magic.usage import frames
 from minimax_magic.usage.ranges import RANGES, Bounds, local_day, range_of
-from minimax_magic.usage.records import Group, GroupBy, Record, Selection, Totals
+from minimax_magic.usage.rows import Group, GroupBy, Record, Selection, Totals
 from minimax_magic.widgets import usage_charts as charts
 from minimax_magic.widgets.usage_charts import Bars, Measure
 from minimax_magic.words import system_reason

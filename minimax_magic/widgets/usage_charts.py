@@ -23,7 +23,7 @@ from minimax_magic.render.dashboard_tables import (
     shortened,
     width_of,
 )
-from minimax_magic.usage.records import GroupBy, Totals
+from minimax_magic.usage.rows import GroupBy, Totals
 
 Measure = Literal["cost", "tokens", "requests"]
 Period = Literal["day", "week", "month"]

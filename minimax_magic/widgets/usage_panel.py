@@ -19,7 +19,7 @@ import anywidget
 from minimax_magic.pricing import format_usd
 from minimax_magic.render import usage_table as words
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.usage.records import BudgetState, Totals
+from minimax_magic.usage.rows import BudgetState, Totals
 from minimax_magic.usage.view import UsageView
 from minimax_magic.wire.remains import QuotaWindow
 

@@ -13,7 +13,7 @@ import pytest
 
 from minimax_magic.simulator import Served, Simulator
 from minimax_magic.usage.ledger import Ledger
-from minimax_magic.usage.records import Selection, Totals
+from minimax_magic.usage.rows import Selection, Totals
 
 pytestmark = pytest.mark.browser
 

@@ -16,7 +16,7 @@ from minimax_magic.ipython.bridge import BackgroundLoop
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted
 from minimax_magic.ipython.runner import CellRun
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.usage.records import Booked
+from minimax_magic.usage.rows import Booked
 
 
 class Turn:

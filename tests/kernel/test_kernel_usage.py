@@ -16,7 +16,7 @@ from kernels import Kernel, Result
 
 from minimax_magic.simulator import Reply, Simulator, Usage
 from minimax_magic.usage.ledger import Ledger
-from minimax_magic.usage.records import Record
+from minimax_magic.usage.rows import Record
 
 pytestmark = pytest.mark.kernel
 

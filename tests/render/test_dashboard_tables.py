@@ -8,7 +8,7 @@ from decimal import Decimal
 from minimax_magic.render import dashboard_tables as tables
 from minimax_magic.render.dashboard_tables import Cell, Table
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.usage.records import Group, Label, Record, Totals
+from minimax_magic.usage.rows import Group, Label, Record, Totals
 
 
 def totals(cost: str = "0.5", requests: int = 2, **more: int) -> Totals:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from minimax_magic.render.dry_run import Preview, preview
-from minimax_magic.usage.records import BudgetState
+from minimax_magic.usage.rows import BudgetState
 
 SHOWN = Preview(
     url="https://api.minimax.io/v1/chat/completions",

@@ -20,7 +20,7 @@ from minimax_magic.events import (
 )
 from minimax_magic.render.transcript import Transcript
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.usage.records import Billing, Booked
+from minimax_magic.usage.rows import Billing, Booked
 
 USAGE = TokenUsage(input_tokens=1200, output_tokens=345, cache_read_tokens=800)
 

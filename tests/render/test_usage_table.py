@@ -21,7 +21,7 @@ from minimax_magic.render.usage_table import (
 )
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.account import AccountState
-from minimax_magic.usage.records import BudgetState, Totals
+from minimax_magic.usage.rows import BudgetState, Totals
 from minimax_magic.usage.view import LiveAnswer, UsageView
 from minimax_magic.wire.balance import Balance
 from minimax_magic.wire.remains import Quota, QuotaWindow

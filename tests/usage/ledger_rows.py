@@ -8,7 +8,7 @@ from typing import Any
 
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.ledger import Ledger, NewRequest, Outcome
-from minimax_magic.usage.records import Label
+from minimax_magic.usage.rows import Label
 
 START = 1_750_000_000.0
 NEW = NewRequest(

@@ -29,7 +29,7 @@ from minimax_magic.simulator import Reply, Simulator, Usage
 from minimax_magic.testing import Answer, FakeAuth, FakeClock, FakeTransport, json_answer
 from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.usage.account import AccountReader, AccountState, AccountWatch
-from minimax_magic.usage.records import Billing
+from minimax_magic.usage.rows import Billing
 from minimax_magic.wire.balance import BALANCE_PATH
 from minimax_magic.wire.http import HttpRequest
 from minimax_magic.wire.remains import LEGACY_REMAINS_PATH, REMAINS_PATH

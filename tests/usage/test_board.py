@@ -27,7 +27,7 @@ from minimax_magic.usage import board as boards
 from minimax_magic.usage.board import UsageBoard
 from minimax_magic.usage.ledger import Ledger
 from minimax_magic.usage.meter import Booking, Books, Meter, Purpose
-from minimax_magic.usage.records import Label, Totals
+from minimax_magic.usage.rows import Label, Totals
 from minimax_magic.usage.view import UsageView
 
 T = TypeVar("T")

@@ -45,7 +45,7 @@ from minimax_magic.transport import AiohttpTransport
 from minimax_magic.usage.estimate import estimate_input
 from minimax_magic.usage.ledger import Ledger, open_ledger
 from minimax_magic.usage.meter import Books, Purpose
-from minimax_magic.usage.records import Booked, Record, Selection, Totals
+from minimax_magic.usage.rows import Booked, Record, Selection, Totals
 from minimax_magic.wire.address import resolve_endpoint
 
 T = TypeVar("T")

@@ -28,7 +28,7 @@ from minimax_magic.usage.budget import limits, worst_case
 from minimax_magic.usage.estimate import most_input
 from minimax_magic.usage.ledger import Ledger
 from minimax_magic.usage.meter import Books, Purpose
-from minimax_magic.usage.records import Label
+from minimax_magic.usage.rows import Label
 from minimax_magic.wire.address import resolve_endpoint
 from minimax_magic.wire.http import HttpRequest
 

@@ -13,7 +13,7 @@ from minimax_magic.errors import ConfigError
 from minimax_magic.pricing import BUILT_IN, Price
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.forecast import Pace, forecast
-from minimax_magic.usage.records import Label, Record
+from minimax_magic.usage.rows import Label, Record
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HUNDRED = Decimal(100)

@@ -19,7 +19,7 @@ from minimax_magic.errors import ConfigError
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage import frames
 from minimax_magic.usage.ledger import Ledger, NewRequest, Outcome, open_ledger
-from minimax_magic.usage.records import Label, Selection
+from minimax_magic.usage.rows import Label, Selection
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -141,7 +141,7 @@ def test_the_public_functions_read_the_ledger_of_the_settings(
 def test_records_is_the_function_and_the_module_stays_importable() -> None:
     """`usage.records` is the function even after its namesake was imported, and nothing heavy loads."""
     check = (
-        "import minimax_magic.usage; from minimax_magic.usage.records import Record;"
+        "import minimax_magic.usage; from minimax_magic.usage.rows import Record;"
         "import minimax_magic.usage.ledger; assert callable(minimax_magic.usage.records);"
         "import sys; assert not {'pandas', 'altair', 'pydantic'} & set(sys.modules)"
     )

@@ -28,7 +28,7 @@ from minimax_magic.testing import FakeAuth, FakeClock, FakeTransport, json_answe
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.ledger import Ledger, Limit, OverBudget, open_ledger
 from minimax_magic.usage.meter import Books
-from minimax_magic.usage.records import Group, Label, Selection, Totals
+from minimax_magic.usage.rows import Group, Label, Selection, Totals
 from minimax_magic.wire.address import resolve_endpoint
 
 PACKAGE = Path(minimax_magic.__file__).parent

@@ -20,7 +20,7 @@ import minimax_magic
 from minimax_magic.simulator import Reply, Simulator, Usage
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.ledger import Ledger, Limit
-from minimax_magic.usage.records import Selection
+from minimax_magic.usage.rows import Selection
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills by signals")
 

@@ -27,7 +27,7 @@ from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.estimate import estimate_input
 from minimax_magic.usage.ledger import Ledger
 from minimax_magic.usage.meter import Booking, Books, Meter, Purpose
-from minimax_magic.usage.records import Label, Record
+from minimax_magic.usage.rows import Label, Record
 
 T = TypeVar("T")
 REQUEST = ChatRequest(messages="Hello there", model="MiniMax-M2.5", max_tokens=100)

@@ -15,7 +15,7 @@ import pytest
 from minimax_magic.errors import ConfigError
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.ledger import Ledger, NewRequest, Outcome
-from minimax_magic.usage.records import Label, Selection
+from minimax_magic.usage.rows import Label, Selection
 from minimax_magic.widgets import usage_charts as charts
 from minimax_magic.widgets.dashboard import Dashboard, dashboard_text, read
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.usage.records import Totals
+from minimax_magic.usage.rows import Totals
 from minimax_magic.widgets import usage_charts as charts
 from minimax_magic.widgets.usage_charts import Row, arranged
 

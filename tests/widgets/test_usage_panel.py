@@ -19,7 +19,7 @@ from ipywidgets import Widget
 from minimax_magic.render.usage_table import NOTHING_YET, age_words, span_words, usage_table
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.account import AccountState
-from minimax_magic.usage.records import BudgetState, Totals
+from minimax_magic.usage.rows import BudgetState, Totals
 from minimax_magic.usage.view import LiveAnswer, UsageView
 from minimax_magic.widgets.usage_panel import UsagePanel, content_of
 from minimax_magic.wire.balance import Balance
