@@ -93,7 +93,7 @@ HOMES = {
         "widgets",
         "world",
     ),
-    "sqlite3": ("usage.ledger", "usage.schema"),
+    "sqlite3": ("usage.ledger", "usage.schema", "usage.sql"),
     "traitlets": ("ipython", "widgets.view_models"),
     "yaml": ("yaml_file",),
 }

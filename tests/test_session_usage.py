@@ -229,13 +229,13 @@ def test_a_cells_budget(env: Callable[..., None], file: Path) -> None:
 def test_the_configured_prices(env: Callable[..., None], file: Path) -> None:
     """A row's cost is by `prices` of llm.yaml as they are when the cell is run."""
     env(code_plan_key=PAID)
-    write("prices: {mine: {input: 1000000, output: 0}}")
+    write("prices: {mine: {input: 10000, output: 0}}")
     answer = {**ANSWER, "usage": {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}}
     session = fake(answer)
     use(session, Ask("hi", model="mine", whole=True))
-    write("prices: {mine: {input: 3000000, output: 0}}")
+    write("prices: {mine: {input: 30000, output: 0}}")
     use(session, Ask("hi", model="mine", whole=True), Ask("hi", model="nobodys", whole=True))
-    assert [row.cost for row in rows(file)] == [Decimal(2), Decimal(6), None]
+    assert [row.cost for row in rows(file)] == [Decimal("0.02"), Decimal("0.06"), None]
 
 
 # ------------------------------------------------------------------------------- where and until

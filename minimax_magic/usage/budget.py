@@ -15,9 +15,9 @@ from minimax_magic.errors import BudgetExceeded
 from minimax_magic.messages import ApiFlavor, ChatRequest
 from minimax_magic.pricing import PriceTable, format_usd
 from minimax_magic.usage.estimate import most_input, most_output
-from minimax_magic.usage.ledger import Limit, OverBudget
+from minimax_magic.usage.ledger import OverBudget
 from minimax_magic.usage.ranges import local_day_start, month_start
-from minimax_magic.usage.rows import Label, Selection
+from minimax_magic.usage.rows import Label, Limit, Selection
 
 # in the order in which they are asked
 SCOPES: Final = ("cell", "kernel", "day", "month")

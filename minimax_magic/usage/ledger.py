@@ -19,115 +19,31 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from minimax_magic.errors import ConfigError, MinimaxError
 from minimax_magic.tokens import TokenUsage
+from minimax_magic.usage import sql
 from minimax_magic.usage.presence import Presence
 from minimax_magic.usage.rows import (
-    CURRENCY,
-    Billing,
     Group,
     GroupBy,
-    Label,
+    Limit,
+    NewRequest,
+    Outcome,
     Record,
     Selection,
-    Status,
     Totals,
 )
 from minimax_magic.usage.schema import MIGRATIONS, migrate
 from minimax_magic.words import system_reason
 
-T = TypeVar("T")
-
 EVERYTHING: Final = Selection()
 MEMORY: Final = ":memory:"
 # Twenty kernels write within milliseconds; a disk may stand still for longer.
 _BUSY_S: Final = 30.0
-_PICO: Final = 10**12
-
-_DAY: Final = "date(started_at, 'unixepoch', 'localtime')"
-_KEYS: Final[dict[GroupBy, str]] = {
-    "day": _DAY,
-    "model": "model",
-    "agent": "agent",
-    "chat": "chat",
-    "notebook": "notebook",
-}
-_SUMS: Final = """
-    count(*),
-    sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
-    sum(reasoning_tokens),
-    sum(cost), sum(CASE WHEN billing = 'plan' THEN cost END),
-    sum(cost IS NULL AND input_tokens + output_tokens + cache_read_tokens + cache_write_tokens > 0),
-    sum(NOT measured), sum(status = 'open'), sum(status = 'interrupted'), sum(status = 'failed')
-"""
-_COLUMNS: Final = """
-    id, started_at, model, flavor, region, process, agent, chat, notebook, kernel, cell,
-    input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-    cost, billing, status, measured, simulated, latency_s, first_token_s, output_tps, request_id,
-    currency
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class NewRequest:
-    """What is known of a request before it goes out.
-
-    Attributes:
-        started_at: Seconds since 1970.
-        usage: An estimate; what the row keeps if this process dies.
-        cost: Of that estimate; None: no price is known.
-        most: What it can cost at most; None if that is not known.
-    """
-
-    started_at: float
-    model: str
-    flavor: str
-    region: str
-    label: Label
-    billing: Billing
-    simulated: bool
-    usage: TokenUsage
-    cost: Decimal | None
-    most: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a request.
-
-    Attributes:
-        cost: None: no price is known.
-    """
-
-    status: Status
-    usage: TokenUsage
-    cost: Decimal | None
-    measured: bool
-    simulated: bool
-    latency_s: float | None = None
-    first_token_s: float | None = None
-    output_tps: float | None = None
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A budget: what the records of a scope may cost together.
-
-    Attributes:
-        scope: Its name, `cell`, `kernel`, `day` or `month`.
-        usd: US dollars.
-        selection: Which records it is about.
-    """
-
-    scope: str
-    usd: Decimal
-    selection: Selection
 
 
 class OverBudget(MinimaxError):
@@ -215,28 +131,15 @@ class Ledger:
         self, row: int, usage: TokenUsage, cost: Decimal | None, *, simulated: bool
     ) -> Future[None]:
         """Better estimates for a row that is still open, in case that this process dies."""
-        values = {**_buckets(usage), "cost": _pico(cost), "simulated": simulated}
-        return self._queue(_set, row, values)
+        return self._queue(sql.update, row, sql.estimated(usage, cost, simulated=simulated))
 
     def close_row(self, row: int, outcome: Outcome) -> Future[None]:
         """What became of it, and nothing is reserved any more."""
-        values = {
-            **_buckets(outcome.usage),
-            "cost": _pico(outcome.cost),
-            "reserved": None,
-            "status": outcome.status,
-            "measured": outcome.measured,
-            "simulated": outcome.simulated,
-            "latency_s": outcome.latency_s,
-            "first_token_s": outcome.first_token_s,
-            "output_tps": outcome.output_tps,
-            "request_id": outcome.request_id,
-        }
-        return self._queue(_set, row, values)
+        return self._queue(sql.update, row, sql.closed(outcome))
 
     def remove_row(self, row: int) -> Future[None]:
         """Forgets a request that never went out."""
-        return self._queue(_remove, row)
+        return self._queue(sql.remove, row)
 
     def written(self) -> Future[None]:
         """Is done when all that was queued before is written, or was refused by the disk."""
@@ -244,7 +147,7 @@ class Ledger:
 
     def warm(self) -> None:
         """Opens the file ahead of its first use, without anybody waiting for it."""
-        self._queue(_nothing)
+        self._queue(sql.nothing)
 
     def close(self) -> None:
         """Writes what is queued and lets go of the file; the next use opens it again."""
@@ -272,10 +175,12 @@ class Ledger:
             order: `dearest`: without a known price last.
             limit: Most of them; None: all.
         """
-        where, values = _where(selection)
+        where, values = sql.where_of(selection)
         by = "cost DESC, started_at DESC" if order == "dearest" else "started_at DESC, id DESC"
-        query = f"SELECT {_COLUMNS} FROM requests{where} ORDER BY {by} LIMIT ?"
-        return [_record(row) for row in self._read(query, *values, -1 if limit is None else limit)]
+        query = f"SELECT {sql.COLUMNS} FROM requests{where} ORDER BY {by} LIMIT ?"
+        return [
+            sql.record_of(row) for row in self._read(query, *values, -1 if limit is None else limit)
+        ]
 
     def totals(
         self, selection: Selection = EVERYTHING, *, without: Collection[int] | None = None
@@ -285,33 +190,35 @@ class Ledger:
         Args:
             without: Leave out these rows, and all that this process has under way; None: nothing.
         """
-        where, values = _where(selection)
+        where, values = sql.where_of(selection)
         if without is not None:
             marks = ", ".join("?" * len(without))
             ours = f"(status = 'open' AND process = ?) OR id IN ({marks})"
             where = f"{where} {'AND' if where else 'WHERE'} NOT ({ours})"
             values += [self.process, *without]
-        return _totals(self._read(f"SELECT {_SUMS} FROM requests{where}", *values)[0])
+        return sql.totals_of(self._read(f"SELECT {sql.SUMS} FROM requests{where}", *values)[0])
 
     def groups(self, selection: Selection, by: GroupBy) -> list[Group]:
         """Their sums, apart by day (the earliest first) or by something else (the dearest first)."""
-        where, values = _where(selection)
+        where, values = sql.where_of(selection)
         order = "1" if by == "day" else "sum(cost) DESC, count(*) DESC, 1"
-        query = f"SELECT {_KEYS[by]}, {_SUMS} FROM requests{where} GROUP BY 1 ORDER BY {order}"
-        return [Group(key, _totals(sums)) for key, *sums in self._read(query, *values)]
+        query = (
+            f"SELECT {sql.KEYS[by]}, {sql.SUMS} FROM requests{where} GROUP BY 1 ORDER BY {order}"
+        )
+        return [Group(key, sql.totals_of(sums)) for key, *sums in self._read(query, *values)]
 
     def grid(self, selection: Selection, by: GroupBy) -> list[tuple[str, str | None, Totals]]:
         """Their sums by local day and something else; the earliest day first."""
-        where, values = _where(selection)
+        where, values = sql.where_of(selection)
         query = (
-            f"SELECT {_DAY}, {_KEYS[by]}, {_SUMS} FROM requests{where} "
+            f"SELECT {sql.DAY}, {sql.KEYS[by]}, {sql.SUMS} FROM requests{where} "
             "GROUP BY 1, 2 ORDER BY 1, sum(cost) DESC, 2"
         )
-        return [(day, key, _totals(sums)) for day, key, *sums in self._read(query, *values)]
+        return [(day, key, sql.totals_of(sums)) for day, key, *sums in self._read(query, *values)]
 
     def models(self, *, simulated: bool | None = None) -> list[str]:
         """The models of all records, the one with most requests first."""
-        where, values = _where(Selection(simulated=simulated))
+        where, values = sql.where_of(Selection(simulated=simulated))
         query = f"SELECT model FROM requests{where} GROUP BY model ORDER BY count(*) DESC, model"
         return [model for (model,) in self._read(query, *values)]
 
@@ -320,7 +227,7 @@ class Ledger:
         self.written().result()
         with self._opened() as connection:
             self._mourn(connection)
-            return _spent(connection, limit)
+            return sql.spent_within(connection, limit)
 
     # --------------------------------------------------------------------- on the writer's thread
 
@@ -371,38 +278,13 @@ class Ledger:
     ) -> int:
         if limits:
             self._mourn(connection)
-            over = [OverBudget(it, *_spent(connection, it)) for it in limits]
+            over = [OverBudget(it, *sql.spent_within(connection, it)) for it in limits]
             # of several the one with least left: what is advised must fit all of them
             tightest = min(over, key=lambda it: it.left)
             assert new.most is not None
             if new.most > tightest.left:
                 raise tightest
-        label = new.label
-        values = {
-            "started_at": new.started_at,
-            "process": self._presence.process,
-            "kernel": label.kernel,
-            "notebook": label.notebook,
-            "cell": label.cell,
-            "chat": label.chat,
-            "agent": label.agent,
-            "model": new.model,
-            "flavor": new.flavor,
-            "region": new.region,
-            "billing": new.billing,
-            "simulated": new.simulated,
-            "status": "open",
-            "measured": False,
-            **_buckets(new.usage),
-            "cost": _pico(new.cost),
-            "reserved": _pico(new.most),
-            "currency": CURRENCY,
-        }
-        names = ", ".join(values)
-        marks = ", ".join(f":{name}" for name in values)
-        done = connection.execute(f"INSERT INTO requests ({names}) VALUES ({marks})", values)
-        assert done.lastrowid is not None
-        return done.lastrowid
+        return sql.insert(connection, sql.opened(new, self._presence.process))
 
     def _mourn(self, connection: sqlite3.Connection) -> None:
         """Takes the open rows of processes that are gone for what they are."""
@@ -544,116 +426,7 @@ def open_ledger(path: str, label: str | None = None) -> Ledger:
         return ledger
 
 
-# ---------------------------------------------------------------------------- rows and values
-
-
-def _nothing(connection: sqlite3.Connection) -> None:
-    """Only opens the file."""
-
-
-def _set(connection: sqlite3.Connection, row: int, values: dict[str, Any]) -> None:
-    changes = ", ".join(f"{name} = :{name}" for name in values)
-    connection.execute(f"UPDATE requests SET {changes} WHERE id = :row", {**values, "row": row})
-
-
-def _remove(connection: sqlite3.Connection, row: int) -> None:
-    connection.execute("DELETE FROM requests WHERE id = ?", (row,))
-
-
 def _is_damage(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(
         error, sqlite3.OperationalError
     )
-
-
-def _where(selection: Selection) -> tuple[str, list[Any]]:
-    parts: list[str] = []
-    values: list[Any] = []
-    for condition, value in (
-        ("started_at >= ?", selection.since and selection.since.timestamp()),
-        ("started_at < ?", selection.until and selection.until.timestamp()),
-        ("simulated = ?", selection.simulated),
-        ("process = ?", selection.process),
-        ("cell = ?", selection.cell),
-    ):
-        if value is not None:
-            parts.append(condition)
-            values.append(value)
-    if selection.models is not None:
-        parts.append(f"model IN ({', '.join('?' * len(selection.models))})")
-        values += selection.models
-    return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
-
-
-def _spent(connection: sqlite3.Connection, limit: Limit) -> tuple[Decimal, Decimal]:
-    where, values = _where(limit.selection)
-    # what is under way without a reservation was let through without a budget: its estimate counts
-    query = (
-        f"SELECT sum(CASE WHEN reserved IS NULL THEN cost END), sum(reserved) FROM requests{where}"
-    )
-    spent, reserved = connection.execute(query, values).fetchone()
-    return _usd(spent or 0), _usd(reserved or 0)
-
-
-def _totals(sums: Sequence[Any]) -> Totals:
-    requests, fresh, output, read, written, thought, cost, covered, *counts = (
-        value or 0 for value in sums
-    )
-    usage = TokenUsage(fresh, output, read, written, thought)
-    unpriced, estimated, under_way, interrupted, failed = counts
-    return Totals(
-        requests,
-        usage,
-        _usd(cost),
-        _usd(covered),
-        unpriced,
-        estimated,
-        under_way,
-        interrupted,
-        failed,
-    )
-
-
-def _record(row: Sequence[Any]) -> Record:
-    (
-        (number, started_at, model, flavor, region, process, agent, chat, notebook, kernel, cell),
-        rest,
-    ) = (
-        row[:11],
-        row[11:],
-    )
-    cost, billing, status, measured, simulated, *more = rest[5:]
-    return Record(
-        number,
-        datetime.fromtimestamp(started_at, UTC),
-        model,
-        flavor,
-        region,
-        process,
-        Label(agent, chat, notebook, kernel, cell),
-        TokenUsage(*rest[:5]),
-        None if cost is None else _usd(cost),
-        billing,
-        status,
-        bool(measured),
-        bool(simulated),
-        *more,
-    )
-
-
-def _buckets(usage: TokenUsage) -> dict[str, int]:
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cache_read_tokens": usage.cache_read_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-    }
-
-
-def _pico(usd: Decimal | None) -> int | None:
-    return None if usd is None else int((usd * _PICO).to_integral_value(ROUND_HALF_EVEN))
-
-
-def _usd(pico: int) -> Decimal:
-    return Decimal(pico) / _PICO

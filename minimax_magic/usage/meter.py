@@ -31,8 +31,8 @@ from minimax_magic.pricing import BUILT_IN, PriceTable
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage import budget as budgets
 from minimax_magic.usage.estimate import estimate_input, estimate_tokens
-from minimax_magic.usage.ledger import Ledger, Limit, NewRequest, Outcome, OverBudget
-from minimax_magic.usage.rows import Billing, Booked, Label, Status
+from minimax_magic.usage.ledger import Ledger, OverBudget
+from minimax_magic.usage.rows import Billing, Booked, Label, Limit, NewRequest, Outcome, Status
 
 _log = logging.getLogger(__name__)
 
@@ -148,7 +148,8 @@ class Meter:
         limits = budgets.limits(
             purpose.budget, purpose.label, process, utc(now), simulated=self.simulated
         )
-        most = budgets.worst_case(request, self.flavor, prices) if limits else None
+        # reserved without a budget, too: another kernel may have one
+        most = budgets.worst_case(request, self.flavor, prices)
         if limits and most is None:
             raise budgets.no_worst_case(request, prices)
         usage = TokenUsage(input_tokens=estimate_input(request))

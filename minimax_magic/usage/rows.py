@@ -179,3 +179,60 @@ class BudgetState:
     @property
     def left(self) -> Decimal:
         return max(Decimal(0), self.limit - self.spent - self.reserved)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """What is known of a request before it goes out.
+
+    Attributes:
+        started_at: Seconds since 1970.
+        usage: An estimate; what the row keeps if this process dies.
+        cost: Of that estimate; None: no price is known.
+        most: What it can cost at most; None if that is not known.
+    """
+
+    started_at: float
+    model: str
+    flavor: str
+    region: str
+    label: Label
+    billing: Billing
+    simulated: bool
+    usage: TokenUsage
+    cost: Decimal | None
+    most: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request.
+
+    Attributes:
+        cost: None: no price is known.
+    """
+
+    status: Status
+    usage: TokenUsage
+    cost: Decimal | None
+    measured: bool
+    simulated: bool
+    latency_s: float | None = None
+    first_token_s: float | None = None
+    output_tps: float | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A budget: what the records of a scope may cost together.
+
+    Attributes:
+        scope: Its name, `cell`, `kernel`, `day` or `month`.
+        usd: US dollars.
+        selection: Which records it is about.
+    """
+
+    scope: str
+    usd: Decimal
+    selection: Selection

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.usage.ledger import Ledger, NewRequest, Outcome
-from minimax_magic.usage.rows import Label
+from minimax_magic.usage.ledger import Ledger
+from minimax_magic.usage.rows import Label, NewRequest, Outcome
 
 START = 1_750_000_000.0
 NEW = NewRequest(

@@ -386,6 +386,10 @@ def test_a_long_answer_hides_nobody_else(file: Path) -> None:
         booking = await desk.open("c")
         async with desk.shown():
             await desk.until(lambda view: bool(view.live))
+            for _ in range(5):  # what the opening has changed is read by then
+                desk.clock.now += 0.5
+                booking.saw(text_of(1))
+                await asyncio.sleep(0.02)
             book(other, started_at=NOW)
             begun = desk.clock.now
             while scope(desk.views[-1], "All time").requests != 2:

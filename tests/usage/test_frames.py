@@ -18,8 +18,8 @@ import minimax_magic.usage
 from minimax_magic.errors import ConfigError
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage import frames
-from minimax_magic.usage.ledger import Ledger, NewRequest, Outcome, open_ledger
-from minimax_magic.usage.rows import Label, Selection
+from minimax_magic.usage.ledger import Ledger, open_ledger
+from minimax_magic.usage.rows import Label, NewRequest, Outcome, Selection
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -26,9 +26,9 @@ from minimax_magic.client.rate_limit import NoLimit
 from minimax_magic.errors import ConfigError, MinimaxError
 from minimax_magic.testing import FakeAuth, FakeClock, FakeTransport, json_answer
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.usage.ledger import Ledger, Limit, OverBudget, open_ledger
+from minimax_magic.usage.ledger import Ledger, OverBudget, open_ledger
 from minimax_magic.usage.meter import Books
-from minimax_magic.usage.rows import Group, Label, Selection, Totals
+from minimax_magic.usage.rows import Group, Label, Limit, Selection, Totals
 from minimax_magic.wire.address import resolve_endpoint
 
 PACKAGE = Path(minimax_magic.__file__).parent

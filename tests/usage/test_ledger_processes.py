@@ -19,8 +19,8 @@ from ledger_rows import NEW, book
 import minimax_magic
 from minimax_magic.simulator import Reply, Simulator, Usage
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.usage.ledger import Ledger, Limit
-from minimax_magic.usage.rows import Selection
+from minimax_magic.usage.ledger import Ledger
+from minimax_magic.usage.rows import Limit, Selection
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills by signals")
 

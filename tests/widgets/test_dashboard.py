@@ -14,8 +14,8 @@ import pytest
 
 from minimax_magic.errors import ConfigError
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.usage.ledger import Ledger, NewRequest, Outcome
-from minimax_magic.usage.rows import Label, Selection
+from minimax_magic.usage.ledger import Ledger
+from minimax_magic.usage.rows import Label, NewRequest, Outcome, Selection
 from minimax_magic.widgets import usage_charts as charts
 from minimax_magic.widgets.dashboard import Dashboard, dashboard_text, read
 
