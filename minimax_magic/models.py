@@ -24,6 +24,7 @@ class ModelInfo:
         recommended_output_tokens: What the documents advise for `max_tokens`; thinking counts.
         vision: Whether it takes images. The server drops them silently where it does not.
         thinking: `always` cannot be switched off; `switch` can.
+        tokens_per_second: About how fast it writes.
     """
 
     id: str
@@ -32,14 +33,16 @@ class ModelInfo:
     recommended_output_tokens: int
     vision: bool
     thinking: Literal["always", "switch"]
+    tokens_per_second: int
 
 
 def _m2(model: str) -> ModelInfo:
-    return ModelInfo(model, 204_800, 204_800, 65_536, False, "always")
+    speed = 100 if model.endswith("-highspeed") else 60
+    return ModelInfo(model, 204_800, 204_800, 65_536, False, "always", speed)
 
 
 def _m3(model: str) -> ModelInfo:
-    return ModelInfo(model, 1_000_000, 524_288, 131_072, True, "switch")
+    return ModelInfo(model, 1_000_000, 524_288, 131_072, True, "switch", 80)
 
 
 MODELS: dict[str, ModelInfo] = {

@@ -22,6 +22,11 @@ _MTOK = Decimal(1_000_000)
 _CENTS = Decimal("0.01")
 # What the parameter's own description says of `priority`, without naming models.
 _PRIORITY_FACTOR = Decimal("1.5")
+# The prompt-caching page still says 0.30; the pricing page, which is newer, counts.
+_INPUT_DOUBT: Final = "MiniMax's pages disagree about the price of input: $0.60 or $0.30"
+_TIER_DOUBT: Final = (
+    "twice that above 512k tokens of input, read as 524,288: MiniMax gives no exact boundary"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Price:
         tier_above_input_tokens: A request with more input than this, cached included, is billed at
             `tier`, all of it.
         source: Where it is from: `MiniMax pay-as-you-go page, 2026-09-29`, or a file and line.
+        doubt: What is not certain about it, for people; empty: nothing.
     """
 
     input: Decimal
@@ -42,6 +48,7 @@ class Price:
     tier_above_input_tokens: int | None = None
     tier: Price | None = None
     source: str = PRICE_PAGE
+    doubt: str = ""
 
     def changed(
         self,
@@ -69,6 +76,8 @@ class Price:
         if self.tier is not None:
             factor = self.tier.input / self.input if self.input else 1
             new["tier"] = replace(self.tier, **{name: usd * factor for name, usd in new.items()})
+        if input is not None and self.doubt == _INPUT_DOUBT:
+            new["doubt"] = ""
         kept = [name for name in given if name not in new and getattr(self, name) is not None]
         note = f"{source}; the rest: {self.source}" if kept else source
         return replace(self, **new, source=note)
@@ -93,8 +102,6 @@ class PriceTable:
     """
 
     prices: Mapping[str, Price] = field(default_factory=dict)
-    as_of: str = PRICES_AS_OF
-    source: str = PRICE_PAGE
 
     def find(self, model: str) -> Price | None:
         """The price of a model; None if none is known."""
@@ -146,16 +153,14 @@ class PriceTable:
 
     def with_changes(self, changes: Mapping[str, Price]) -> PriceTable:
         """A table in which these prices stand instead of, or beside, those of this one."""
-        return replace(self, prices=MappingProxyType({**self.prices, **changes}))
-
-    def models(self) -> tuple[str, ...]:
-        """The ids that have a price, aliases left out unless they have their own."""
-        return tuple(self.prices)
+        return PriceTable(MappingProxyType({**self.prices, **changes}))
 
 
-def _price(usd_in: str, usd_out: str, usd_read: str, usd_write: str | None = None) -> Price:
+def _price(
+    usd_in: str, usd_out: str, usd_read: str, usd_write: str | None = None, *, doubt: str = ""
+) -> Price:
     write = Decimal(usd_write) if usd_write is not None else None
-    return Price(Decimal(usd_in), Decimal(usd_out), Decimal(usd_read), write)
+    return Price(Decimal(usd_in), Decimal(usd_out), Decimal(usd_read), write, doubt=doubt)
 
 
 # MiniMax-M3.1-Flash-Preview is left out on purpose: plans include it, pay-as-you-go does not sell it.
@@ -163,18 +168,17 @@ BUILT_IN: Final = PriceTable(
     MappingProxyType(
         {
             "MiniMax-M3": replace(
-                _price("0.30", "1.20", "0.06"),
+                _price("0.30", "1.20", "0.06", doubt=_TIER_DOUBT),
                 # all input is billed at the tier of the request's total input; 512k read as 524,288
                 tier_above_input_tokens=524_288,
                 tier=_price("0.60", "2.40", "0.12"),
             ),
             "MiniMax-M2.7": _price("0.30", "1.20", "0.06", "0.375"),
-            # the prompt-caching page still says 0.30 for highspeed input; the pricing page is newer
-            "MiniMax-M2.7-highspeed": _price("0.60", "2.40", "0.06", "0.375"),
+            "MiniMax-M2.7-highspeed": _price("0.60", "2.40", "0.06", "0.375", doubt=_INPUT_DOUBT),
             "MiniMax-M2.5": _price("0.30", "1.20", "0.03", "0.375"),
-            "MiniMax-M2.5-highspeed": _price("0.60", "2.40", "0.03", "0.375"),
+            "MiniMax-M2.5-highspeed": _price("0.60", "2.40", "0.03", "0.375", doubt=_INPUT_DOUBT),
             "MiniMax-M2.1": _price("0.30", "1.20", "0.03", "0.375"),
-            "MiniMax-M2.1-highspeed": _price("0.60", "2.40", "0.03", "0.375"),
+            "MiniMax-M2.1-highspeed": _price("0.60", "2.40", "0.03", "0.375", doubt=_INPUT_DOUBT),
             "MiniMax-M2": _price("0.30", "1.20", "0.03", "0.375"),
         }
     )
@@ -215,9 +219,13 @@ def format_price(amount: Decimal) -> str:
 
 
 def price_line(model: str, price: Price | None) -> str:
-    """`MiniMax-M2.5: $0.30 in, $1.20 out per million tokens (price list of 2026-09-29)`."""
+    """`MiniMax-M2.5: $0.30 in, $1.20 out per million tokens (price list of 2026-09-29)`.
+
+    What is not certain about the price stands there, too.
+    """
     if price is None:
         return f"{model}: no price known"
     listed = price.source.replace(PRICE_PAGE, f"price list of {PRICES_AS_OF}")
     figures = f"{format_price(price.input)} in, {format_price(price.output)} out"
-    return f"{model}: {figures} per million tokens ({listed})"
+    notes = f"{listed}; {price.doubt}" if price.doubt else listed
+    return f"{model}: {figures} per million tokens ({notes})"

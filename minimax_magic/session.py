@@ -51,7 +51,7 @@ from minimax_magic.usage.estimate import estimate_input, most_output
 from minimax_magic.usage.ledger import open_ledger
 from minimax_magic.usage.meter import Books, Purpose
 from minimax_magic.usage.quota import QuotaAlert
-from minimax_magic.usage.rows import Billing, Booked, BudgetState, Label
+from minimax_magic.usage.rows import Billing, Booked, Label
 from minimax_magic.wire.address import Endpoint, resolve_endpoint
 from minimax_magic.wire.http import mask
 from minimax_magic.world import LocalServer, World
@@ -273,7 +273,7 @@ class Session:
             return shown
         now = utc(self.clock.time())
         held = limits(purpose.budget, purpose.label, ledger.process, now, simulated=simulated)
-        budgets = tuple(BudgetState(it.scope, it.usd, *ledger.spent(it)) for it in held)
+        budgets = tuple(map(ledger.budget, held))
         refused = ""
         if held and shown.most is None:
             refused = str(no_worst_case(request, settings.prices))
@@ -338,7 +338,9 @@ class Session:
             await self._account_transport.close()
         for books in [*self._books.values()]:
             if books.ledger is not None:
+                books.write_again()
                 await asyncio.wrap_future(books.ledger.written())
+                books.ledger.close()
         self._clients.clear()
         self._plans.clear()
         self._watches.clear()
@@ -389,11 +391,12 @@ class Session:
                     USER_AGENT,
                     billing_of(credential),
                 )
-                watch = AccountWatch(reader, self.clock, self._tell_of_account)
+                watch = AccountWatch(reader, self.clock, self.tell_of_account)
                 self._watches[key] = watch
             return watch
 
-    def _tell_of_account(self) -> None:
+    def tell_of_account(self) -> None:
+        """Says that the account is another, or has told something. On the loop."""
         for books in [*self._books.values()]:
             books.tell("account")
 
@@ -443,31 +446,32 @@ class Session:
             settings.max_retry_wait_s,
             settings.retry,
         )
-        client = self._clients.get(key)
-        if client is None:
-            rate = settings.requests_per_second
-            limiter = self._limiters.setdefault(rate, make_limiter(rate, self.clock))
-            client = self._clients[key] = Client(
-                endpoint=endpoint,
-                auth=self._auth(settings, credential),
-                transport=self._make_transport(),
-                limiter=limiter,
-                clock=self.clock,
-                model=settings.model,
-                user_agent=USER_AGENT,
-                group_id=settings.group_id,
-                retry=retry_policy(settings.retry),
-                idle_timeout_s=settings.idle_timeout_s,
-                max_retry_wait_s=settings.max_retry_wait_s,
-                quota_alert=QuotaAlert(settings.quota_alert_threshold),
-                meter=make_meter(
-                    self.books(settings),
-                    endpoint,
-                    lambda: self._billing(settings, credential),
-                    simulated=world.simulator is not None,
-                ),
-            )
-        return client
+        with self._making:
+            client = self._clients.get(key)
+            if client is None:
+                rate = settings.requests_per_second
+                limiter = self._limiters.setdefault(rate, make_limiter(rate, self.clock))
+                client = self._clients[key] = Client(
+                    endpoint=endpoint,
+                    auth=self._auth(settings, credential),
+                    transport=self._make_transport(),
+                    limiter=limiter,
+                    clock=self.clock,
+                    model=settings.model,
+                    user_agent=USER_AGENT,
+                    group_id=settings.group_id,
+                    retry=retry_policy(settings.retry),
+                    idle_timeout_s=settings.idle_timeout_s,
+                    max_retry_wait_s=settings.max_retry_wait_s,
+                    quota_alert=QuotaAlert(settings.quota_alert_threshold),
+                    meter=make_meter(
+                        self.books(settings),
+                        endpoint,
+                        lambda: self._billing(settings, credential),
+                        simulated=world.simulator is not None,
+                    ),
+                )
+            return client
 
 
 def _identity(credential: Credential | Login) -> tuple[Any, ...]:

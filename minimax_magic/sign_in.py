@@ -241,6 +241,7 @@ class SignIn:
         session.world = world
         world.session_key = session_key
         world.moved = None
+        session.tell_of_account()
         return ["The simulator is not used any more."] if ended else []
 
     def _move_to(self, world: World, where: Region, key: SecretStr) -> bool:

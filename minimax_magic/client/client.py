@@ -388,9 +388,11 @@ class Client:
             # masked here too, whoever wrote the source: tracebacks may show this variable
             tries.bearer = bearer = MaskedStr(await self._auth.fresh_bearer())
             request = self._http_request(route, bearer, body, stream=stream)
-            booking = await self._book(tries)
+            booking = await self._book(tries, whole=not stream)
             try:
                 response = await self._transport.send(request)
+                if booking is not None:
+                    booking.answered(simulated=_is_simulated(response))
                 self._quota_alert.observe(remaining_quota(response.headers))
                 if 200 <= response.status < 300:
                     self._route = route
@@ -416,10 +418,10 @@ class Client:
                     _end_unanswered(booking, error)
                 raise
 
-    async def _book(self, tries: _Tries) -> Booking | None:
+    async def _book(self, tries: _Tries, *, whole: bool) -> Booking | None:
         if self._meter is None:
             return None
-        tries.booking = await self._meter.open(tries.request, tries.purpose)
+        tries.booking = await self._meter.open(tries.request, tries.purpose, whole=whole)
         tries.unrecorded = self._meter.books.problem
         return tries.booking
 
@@ -648,8 +650,11 @@ def _cut_rest(cutter: StopCutter) -> list[StreamEvent]:
 def _answer_info(response: HttpResponse, url: str, bearer: str) -> AnswerInfo:
     headers = response.headers
     request_id = headers.get("trace-id") or headers.get("minimax-request-id")
-    simulated = "x-minimax-simulated" in headers
-    return AnswerInfo(url, request_id, simulated, (bearer,))
+    return AnswerInfo(url, request_id, _is_simulated(response), (bearer,))
+
+
+def _is_simulated(response: HttpResponse) -> bool:
+    return "x-minimax-simulated" in response.headers
 
 
 def _in(wait_ms: int, now: float) -> str:
@@ -676,8 +681,8 @@ def _end_unanswered(booking: Booking, error: BaseException) -> None:
     match error:
         case ConfigError() | APIConnectionError(sent=False):
             booking.void()
-        case APIConnectionError():
-            booking.break_off("failed")
+        case APIConnectionError() | MinimaxError(status=502 | 504 | 524):
+            booking.break_off("failed")  # a gateway's: what is behind it may have worked on
         case MinimaxError():
             booking.refuse()
         case _:

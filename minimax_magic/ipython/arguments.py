@@ -137,7 +137,8 @@ def parse_command(prompt: str) -> Command | None:
         return Command(name, {})
     if not words or words[0] not in COMMAND_OPTIONS:
         return None
-    if any(_KEY_LIKE.fullmatch(part) for word in words[1:] for part in _parts(word)):
+    signs_in = words[0] in ("login", "logout", "setup")
+    if signs_in and any(_KEY_LIKE.fullmatch(part) for word in words[1:] for part in _parts(word)):
         raise LineError(
             f"%minimax {words[0]} takes no key, and what stands in a cell is saved with the notebook: "
             "remove it, replace that key at MiniMax, and enter the new one in the panel."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 # A table waits so long for what is left of plan or balance; a panel does not wait at all.
 _ACCOUNT_S = 3.0
 _ANSWER_S = 60.0
+# So many panels are kept up to date; who opens more has forgotten the first.
+_PANELS = 8
 
 
 class UsageCommands:
@@ -49,6 +52,7 @@ class UsageCommands:
         self._background = background
         self._showing: Future[None] | None = None
         self._board: UsageBoard | None = None
+        self._panels: list[UsagePanel] = []
 
     def usage(self, command: Command) -> None:
         """Shows the panel and returns at once; a table where there are no widgets."""
@@ -119,24 +123,33 @@ class UsageCommands:
 
         from minimax_magic.widgets.usage_panel import UsagePanel
 
-        self.close()  # an earlier panel stays as it is
-        self._board = board = UsageBoard(self._session)
-        first = self._view(0.0)
-        panel = UsagePanel(
-            lambda: board.current or first,
-            lambda: self._on_loop(board.refresh),
-        )
-        self._showing = self._background.submit(self._keep_showing(board, panel))
+        if self._board is None:
+            self._board = UsageBoard(self._session)
+        board, first = self._board, self._view(0.0)
+        panel = UsagePanel(lambda: board.current or first, lambda: self._on_loop(board.refresh))
+        self._panels = [*self._panels[-_PANELS + 1 :], panel]
+        if self._showing is None or self._showing.done():
+            self._showing = self._background.submit(self._keep_showing(board))
+        else:
+            self.look_again()
         display(panel)  # type: ignore[no-untyped-call]
 
     def _on_loop(self, function: Callable[[], None]) -> None:
         self._background.loop.call_soon_threadsafe(function)
 
-    async def _keep_showing(self, board: UsageBoard, panel: UsagePanel) -> None:
+    async def _keep_showing(self, board: UsageBoard) -> None:
+        def show(view: UsageView) -> None:
+            for panel in self._panels:
+                panel.show(view)
+
         try:
-            await board.run(panel.show)
+            await board.run(show)
         except Exception as error:  # nobody waits for this: it would end unheard
-            _log.error("The usage panel stopped: %s: %s", type(error).__name__, error)
+            _log.exception("The usage panel stopped.")
+            name = type(error).__name__
+            if board.current is not None:
+                problem = f"These figures stand still: {name}. Run `%minimax usage` again."
+                show(replace(board.current, problem=problem))
 
     def _view(self, account_s: float) -> UsageView:
         view = UsageBoard(self._session).view(account_s=account_s)
@@ -180,7 +193,8 @@ class UsageCommands:
                 f"{file} cannot be written: {reason}.",
                 hint="Name another file; none is overwritten.",
             ) from None
-        print(f"{written} {'request is' if written == 1 else 'requests are'} in {file}.")
+        kind = "simulated " if simulated else ""
+        print(f"{written} {kind}{'request is' if written == 1 else 'requests are'} in {file}.")
 
     def _now(self) -> datetime:
         return utc(self._session.clock.time())

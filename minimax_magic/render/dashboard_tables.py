@@ -1,5 +1,7 @@
 """Tables of the dashboard, as HTML and as plain text.
 
+Estimates and unknown prices are marked as in the usage table, by the same code. "Input" is fresh input
+everywhere; what came from the cache or was written to it has columns of its own.
 The HTML is dressed by `widgets/static/dashboard.css` where that is there, and readable without.
 """
 
@@ -14,7 +16,8 @@ from pathlib import PurePath
 from typing import Final
 from urllib.parse import quote
 
-from minimax_magic.pricing import format_usd
+from minimax_magic.render.usage_table import cost_words, is_rough, tokens_words, usd_words
+from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.rows import Group, GroupBy, Record, Totals
 
 NONE: Final = "(none)"
@@ -68,7 +71,7 @@ class Table:
 def groups_table(groups: Sequence[Group], by: GroupBy, totals: Totals) -> Table:
     """The sums of each group, in the order given, over those of all."""
     shown, rest = list(groups[:_MOST_ROWS]), groups[_MOST_ROWS:]
-    buckets = _buckets(totals)
+    buckets = _buckets(totals.usage)
     rows = [
         (Cell(name_of(group.key)), *_sums(group.totals, buckets))  #
         for group in shown
@@ -86,21 +89,28 @@ def groups_table(groups: Sequence[Group], by: GroupBy, totals: Totals) -> Table:
 
 def dearest_table(records: Sequence[Record]) -> Table:
     """Single requests, in the order given."""
+    buckets = _buckets(sum((record.usage for record in records), TokenUsage()))
     rows = tuple(
         (
             Cell(f"{record.started_at.astimezone():%Y-%m-%d %H:%M}"),
             Cell(record.model),
             Cell(_whose(record)),
-            Cell(record.status if record.measured else f"{record.status}, estimated"),
-            Cell(f"{record.usage.total_input_tokens:,}"),
-            Cell(f"{record.usage.output_tokens:,}"),
-            money(record.cost),
+            Cell(_state(record)),
+            *(
+                Cell(tokens_words(getattr(record.usage, bucket), rough=not record.measured))
+                for bucket in buckets
+            ),
+            money(record.cost, rough=not record.measured),
         )
         for record in records
     )
     return Table(
         caption="Most expensive request" if len(rows) == 1 else "Most expensive requests",
-        columns=("Time", "Model", "Chat, agent, notebook", "Status", "Input", "Output", "Cost"),
+        columns=(
+            *("Time", "Model", "Chat, agent, notebook", "Status"),
+            *buckets.values(),
+            "Cost",
+        ),
         rows=rows,
         words=4,
     )
@@ -111,11 +121,11 @@ def facts(totals: Totals) -> list[tuple[str, Cell]]:
     usage = totals.usage
     named = [("Cost", cost_of(totals)), ("Requests", Cell(f"{totals.requests:,}"))]
     named += [
-        (f"{name} tokens", Cell(f"{getattr(usage, bucket):,}"))
-        for bucket, name in _buckets(totals).items()
+        (f"{name} tokens", _tokens(getattr(usage, bucket), totals))
+        for bucket, name in _buckets(usage).items()
     ]
     if usage.reasoning_tokens:
-        named.append(("of it thinking", Cell(f"{usage.reasoning_tokens:,}")))
+        named.append(("of it thinking", _tokens(usage.reasoning_tokens, totals)))
     return named
 
 
@@ -124,7 +134,7 @@ def remarks(totals: Totals) -> list[str]:
     found = []
     if totals.plan_cost:
         found.append(
-            f"{format_usd(totals.plan_cost)} of the cost is covered by a plan: "
+            f"{usd_words(totals.plan_cost, rough=is_rough(totals))} of the cost is covered by a plan: "
             "what it would be if paid per token."
         )
     for number, one, many in (
@@ -133,7 +143,7 @@ def remarks(totals: Totals) -> list[str]:
             "request has no known price; the cost is without it",
             "requests have no known price; the cost is without theirs",
         ),
-        (totals.estimated, "request is estimated", "requests are estimated"),
+        (totals.estimated, "request is estimated, marked ~", "requests are estimated, marked ~"),
         (totals.open, "request is under way", "requests are under way"),
         (totals.interrupted, "request was interrupted", "requests were interrupted"),
         (totals.failed, "request failed", "requests failed"),
@@ -148,34 +158,55 @@ def name_of(key: str | None) -> str:
     return NONE if key is None or not key.strip() else key
 
 
-def money(amount: Decimal | None) -> Cell:
-    """An amount, rounded; `more` has all digits where they are not shown."""
-    text = format_usd(amount)
-    exact = "" if amount is None else f"${amount.normalize():,f}"
+def money(amount: Decimal | None, *, rough: bool = False) -> Cell:
+    """An amount, rounded; `more` has all digits where they are not shown.
+
+    Args:
+        rough: Whether it is estimated.
+    """
+    text = usd_words(amount, rough=rough)
+    exact = "" if amount is None else _exact(amount, rough=rough)
     return Cell(text, exact if exact != text else "")
 
 
 def cost_of(totals: Totals) -> Cell:
-    """The cost of some records; `≥` where some have no known price."""
+    """The cost of some records, marked as in the usage table."""
+    rough = is_rough(totals)
     if not totals.unpriced:
-        return money(totals.cost)
+        return money(totals.cost, rough=rough)
     if not totals.cost:
         return money(None)
     missing = f"{totals.unpriced:,} of {totals.requests:,} requests have no known price"
-    return Cell(f"≥ {format_usd(totals.cost)}", f"${totals.cost.normalize():,f}; {missing}")
+    return Cell(cost_words(totals), f"{_exact(totals.cost, rough=rough)}; {missing}")
 
 
-def _buckets(totals: Totals) -> dict[str, str]:
+def _exact(amount: Decimal, *, rough: bool) -> str:
+    return f"{'~' if rough and amount else ''}${amount.normalize():,f}"
+
+
+def _tokens(count: int, totals: Totals) -> Cell:
+    return Cell(tokens_words(count, rough=is_rough(totals)))
+
+
+def _buckets(usage: TokenUsage) -> dict[str, str]:
     """The token columns: those that are seldom used only where they are."""
     return {
         bucket: name
         for bucket, name in _BUCKETS.items()
-        if bucket not in _SELDOM or getattr(totals.usage, bucket)
+        if bucket not in _SELDOM or getattr(usage, bucket)
     }
 
 
+def _state(record: Record) -> str:
+    """`ok`, `interrupted, estimated`, `ok, plan value`."""
+    marks = [] if record.measured else ["estimated"]
+    # what a plan covers is no bill
+    marks += ["plan value"] if record.billing == "plan" and record.cost is not None else []
+    return ", ".join([record.status, *marks])
+
+
 def _sums(totals: Totals, buckets: Iterable[str]) -> tuple[Cell, ...]:
-    tokens = (Cell(f"{getattr(totals.usage, bucket):,}") for bucket in buckets)
+    tokens = (_tokens(getattr(totals.usage, bucket), totals) for bucket in buckets)
     return (Cell(f"{totals.requests:,}"), *tokens, cost_of(totals))
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from minimax_magic.pricing import format_usd
 from minimax_magic.render.markup import Bundle
+from minimax_magic.render.usage_table import left_words
 from minimax_magic.usage.rows import BudgetState
 
 # Names that MathJax passes by: two dollar signs would be math to it.
@@ -26,7 +27,7 @@ class Preview:
         url: Where it would go.
         body: The JSON that would be sent, indented, with all that looks like a secret masked.
         notices: What the person should know of what cannot be sent as asked.
-        earlier: How many turns of the chat go along.
+        earlier: How many messages of the chat go along.
         input_tokens: Estimated.
         most_output: The longest answer there may be; None: nobody knows.
         least, most: What it costs with hardly an answer, by the estimate, and at most; None: no price
@@ -66,7 +67,11 @@ def preview(shown: Preview) -> Bundle:
 def _rows(shown: Preview) -> list[str]:
     rows = [f"It would go to {shown.url}, for {shown.model}."]
     if shown.earlier:
-        rows.append(f"{shown.earlier} earlier messages of the chat go along.")
+        rows.append(
+            "1 earlier message of the chat goes along."
+            if shown.earlier == 1
+            else f"{shown.earlier} earlier messages of the chat go along."
+        )
     rows.append(f"Input: about {shown.input_tokens:,} tokens (estimated).")
     if shown.most_output is None:
         rows.append("Output: as long as the server lets it be; --max-tokens sets a bound.")
@@ -74,7 +79,7 @@ def _rows(shown: Preview) -> list[str]:
         rows.append(f"Output: {shown.most_output:,} tokens at most, thinking included.")
     rows.append(f"Cost: {_cost(shown)}.")
     rows += [
-        f"Budget of this {budget.scope}: {format_usd(budget.left)} of {format_usd(budget.limit)} left."
+        f"Budget of this {budget.scope}: {left_words(budget)} of {format_usd(budget.limit)} left."
         for budget in shown.budgets
     ]
     if shown.refused:

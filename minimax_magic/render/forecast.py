@@ -36,7 +36,7 @@ def _lines(forecast: Forecast) -> list[str]:
     told = "An example, not your figures: " if forecast.is_example else ""
     lines = [f"{told}{_usd(forecast.budget)} {lasts}."]
     lines.append(
-        f"A query costs {_usd(forecast.cost_per_query)}"
+        f"A query costs {'~' if forecast.estimated else ''}{_usd(forecast.cost_per_query)}"
         f"{'' if forecast.is_example else ' on average'}: "
         f"{forecast.input_per_query:,} tokens in, {forecast.output_per_query:,} out."
     )
@@ -52,13 +52,18 @@ def _lines(forecast: Forecast) -> list[str]:
 
 def basis(forecast: Forecast) -> str:
     """What the figures are from: `From 42 requests since 2026-10-22; 3 without a price left out.`"""
+    spoilt = _counted(forecast.spoilt, "interrupted or failed request")
     if forecast.is_example:
         said = [
             "From the guide's worked example, since no finished request with a price is on record "
             f"for the last {DAYS} days"
         ]
+        if forecast.spoilt:
+            said.append(f"{spoilt}, {_usd(forecast.spoilt_cost)} in all, left out")
     else:
         said = [f"From {_counted(forecast.requests, 'request')} since {forecast.since}"]
+        if forecast.spoilt:
+            said.append(f"the cost of {spoilt} included")
         if forecast.planned:
             said.append(f"{forecast.planned} covered by a plan, with what they would have cost")
         if forecast.estimated:

@@ -151,8 +151,9 @@ class Transcript:
         if not usage.total_tokens:
             return []
         about = "" if booked.measured else "~"
-        share = cached_share(usage) or 0
-        cached = f" ({share:.0%} cached)".replace("%", " %") if usage.cache_read_tokens else ""
+        cached = (
+            f" ({_percent(cached_share(usage) or 0)} cached)" if usage.cache_read_tokens else ""
+        )
         price = format_usd(booked.cost)
         if booked.cost is not None:
             price = f"{about}{price}"
@@ -171,3 +172,10 @@ class Transcript:
         if self._thought_from is not None:
             self._thought_s += now - self._thought_from
             self._thought_from = None
+
+
+def _percent(share: float) -> str:
+    """`40 %`. All is said only of all, and nothing only of nothing."""
+    if 0 < share < 0.01:
+        return "less than 1 %"
+    return f"{100 if share == 1 else min(round(100 * share), 99)} %"

@@ -16,6 +16,8 @@ from minimax_magic.render.markup import Bundle
 from minimax_magic.words import duration
 
 if TYPE_CHECKING:  # values that are only read here, from modules that also ask servers
+    from decimal import Decimal
+
     from minimax_magic.usage.account import AccountState
     from minimax_magic.usage.rows import Billing, BudgetState, Totals
     from minimax_magic.usage.view import LiveAnswer, UsageView
@@ -72,16 +74,25 @@ def is_rough(totals: Totals) -> bool:
 
 def cost_words(totals: Totals) -> str:
     """`$1.20`, `~$1.20` if a part is estimated, `$1.20 + ?` if a part has no known price."""
-    if totals.unpriced and not totals.cost:
+    return usd_words(totals.cost, rough=is_rough(totals), unpriced=bool(totals.unpriced))
+
+
+def usd_words(amount: Decimal | None, *, rough: bool, unpriced: bool = False) -> str:
+    """An amount with its marks; the one place that makes them.
+
+    Args:
+        amount: None: no price is known.
+        rough: Whether it, or a part of it, is estimated.
+        unpriced: Whether a part of what it is for has no known price.
+    """
+    if amount is None or (unpriced and not amount):
         return format_usd(None)
-    rough = "~" if is_rough(totals) and totals.cost else ""
-    return f"{rough}{format_usd(totals.cost)}{' + ?' if totals.unpriced else ''}"
+    return f"{'~' if rough and amount else ''}{format_usd(amount)}{' + ?' if unpriced else ''}"
 
 
-def tokens_words(tokens: int, totals: Totals, *, short: bool = False) -> str:
-    """`12,345`, in short `12.3k`; with `~` if a part of these sums is estimated."""
-    rough = "~" if is_rough(totals) and tokens else ""
-    return rough + (_short(tokens) if short else f"{tokens:,}")
+def tokens_words(tokens: int, *, rough: bool, short: bool = False) -> str:
+    """`12,345`, in short `12.3k`; with `~` if it, or a part of it, is estimated."""
+    return ("~" if rough and tokens else "") + (_short(tokens) if short else f"{tokens:,}")
 
 
 def _short(count: int) -> str:
@@ -115,7 +126,7 @@ def cost_notes(totals: Totals) -> list[str]:
         notes.append("Equivalent pay-as-you-go value, covered by the plan.")
     elif totals.plan_cost:
         notes.append(
-            f"{format_usd(totals.plan_cost)} of it is equivalent pay-as-you-go value, "
+            f"{usd_words(totals.plan_cost, rough=is_rough(totals))} of it is equivalent pay-as-you-go value, "
             "covered by the plan."
         )
     return notes
@@ -171,11 +182,10 @@ def live_words(live: Sequence[LiveAnswer]) -> str:
 
 def live_detail(answer: LiveAnswer) -> str:
     """One answer under way in one line."""
-    cost = format_usd(answer.cost)
     parts = [
         answer.model,
         f"~{answer.output_tokens:,} tokens out",
-        f"~{cost}" if answer.cost else cost,
+        usd_words(answer.cost, rough=True),
         f"{answer.elapsed_s:.0f} s",
     ]
     if answer.output_tps is not None:
@@ -193,7 +203,9 @@ def percent_words(window: QuotaWindow) -> str:
     about = "perhaps " if window.uncertain else ""
     if 0 < percent < 1:
         return f"{about}less than 1 % left"
-    return f"{about}{percent:.0f} % left"
+    # all is only said of all
+    whole = min(round(percent), 99) if percent < 100 else 100
+    return f"{about}{whole} % left"
 
 
 def boost_words(window: QuotaWindow) -> str:
@@ -269,14 +281,29 @@ def account_notes(account: AccountState) -> list[str]:
 def budget_words(budget: BudgetState) -> str:
     """`today: $1.20 of $5.00 spent, $0.08 reserved, $3.72 left`."""
     name = BUDGET_NAMES.get(budget.scope, budget.scope)
-    spent = f"{format_usd(budget.spent)} of {format_usd(budget.limit)} spent"
+    spent = f"{spent_words(budget)} of {format_usd(budget.limit)} spent"
     return f"{name}: {', '.join([spent, *budget_rest(budget)])}"
+
+
+def spent_words(budget: BudgetState) -> str:
+    """`$1.20`, `~$1.20 + ?`, or `?` alone where no price is known of anything."""
+    if budget.unpriced and not budget.spent:
+        return "?"
+    return usd_words(budget.spent, rough=bool(budget.estimated), unpriced=bool(budget.unpriced))
 
 
 def budget_rest(budget: BudgetState) -> list[str]:
     """`$0.08 reserved`, `$3.72 left`; what is not reserved is not named."""
     reserved = [f"{format_usd(budget.reserved)} reserved"] if budget.reserved else []
-    return [*reserved, f"{format_usd(budget.left)} left" if budget.left else "nothing left"]
+    return [*reserved, f"{left_words(budget)} left"]
+
+
+def left_words(budget: BudgetState) -> str:
+    """`$3.72`, `~$3.72`, `at most $3.72` if something has no known price, or `nothing`."""
+    if not budget.left:
+        return "nothing"
+    most = "at most " if budget.unpriced else ""
+    return most + usd_words(budget.left, rough=bool(budget.estimated))
 
 
 # -------------------------------------------------------------------------------------- the table
@@ -297,14 +324,15 @@ def _rows(scopes: Sequence[tuple[str, Totals]]) -> list[list[str]]:
             usage.output_tokens,
         ]
         tokens += [usage.reasoning_tokens] if thought else []
-        counted = [tokens_words(count, totals) for count in tokens]
+        counted = [tokens_words(count, rough=is_rough(totals)) for count in tokens]
         rows.append([name, f"{totals.requests:,}", *counted, cost_words(totals)])
     return rows
 
 
 def _figures(view: UsageView) -> list[str]:
     """What is under way, account and budgets, one line each."""
-    lines = [NOTHING_YET] if is_empty(view) else []
+    # where nothing can be recorded, a sentence about nothing recorded would mislead
+    lines = [NOTHING_YET] if is_empty(view) and not view.problem else []
     lines += [f"Streaming: {live_detail(answer)}" for answer in view.live]
     if view.last_tps is not None and not view.live:
         lines.append(f"Speed of the last answer: {speed_words(view.last_tps)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def records(
     *,
     model: str | Iterable[str] | None = None,
     simulated: bool | None = False,
+    ledger: str | Path | None = None,
 ) -> list[dict[str, Any]]:
     """What the ledger holds, one flat dict per request, the oldest first.
 
@@ -38,13 +40,14 @@ def records(
         until: The same; a day is included. None: to the last.
         model: Only of this model, or of these. None: of all.
         simulated: The simulator's requests, which cost nothing, instead of the real ones; None: both.
+        ledger: Its file; None: the one of the settings.
 
     Raises:
         ConfigError: `since` or `until` is none of these, or the ledger cannot be read.
     """
     from minimax_magic.usage import frames
 
-    return frames.records(*_asked(since, until, model, simulated))
+    return frames.records(*_asked(since, until, model, simulated, ledger))
 
 
 def dataframe(
@@ -53,6 +56,7 @@ def dataframe(
     *,
     model: str | Iterable[str] | None = None,
     simulated: bool | None = False,
+    ledger: str | Path | None = None,
 ) -> pandas.DataFrame:
     """The same as a pandas DataFrame; `cost` is a float in it, NaN where no price is known.
 
@@ -61,20 +65,30 @@ def dataframe(
     """
     from minimax_magic.usage import frames
 
-    return frames.dataframe(*_asked(since, until, model, simulated))
+    return frames.dataframe(*_asked(since, until, model, simulated, ledger))
 
 
 def _asked(
-    since: Moment, until: Moment, model: str | Iterable[str] | None, simulated: bool | None
+    since: Moment,
+    until: Moment,
+    model: str | Iterable[str] | None,
+    simulated: bool | None,
+    ledger: str | Path | None,
 ) -> tuple[Ledger, Selection]:
     from datetime import UTC
 
     from minimax_magic.config import load_settings
-    from minimax_magic.usage.ledger import open_ledger
+    from minimax_magic.config_folders import absolute
+    from minimax_magic.usage.ledger import MEMORY, open_ledger
     from minimax_magic.usage.ranges import bounds_of
     from minimax_magic.usage.rows import Selection
 
     begin, end = bounds_of(since, until, datetime.now(UTC))
     models = (model,) if isinstance(model, str) else None if model is None else tuple(model)
     selection = Selection(since=begin, until=end, models=models, simulated=simulated)
-    return open_ledger(load_settings().ledger), selection
+    settings = load_settings()
+    if ledger is None:
+        file = settings.ledger
+    else:
+        file = MEMORY if ledger == MEMORY else str(absolute(ledger, settings.start))
+    return open_ledger(file), selection

@@ -22,7 +22,7 @@ from minimax_magic.usage.budget import limits
 from minimax_magic.usage.ledger import Ledger
 from minimax_magic.usage.meter import Booking, Books, News
 from minimax_magic.usage.ranges import local_day, local_day_start, month_start
-from minimax_magic.usage.rows import Billing, BudgetState, Label, Selection, Totals
+from minimax_magic.usage.rows import Billing, Label, Selection, Totals
 from minimax_magic.usage.view import LiveAnswer, UsageView
 
 DAYS: Final = 14
@@ -200,7 +200,7 @@ class UsageBoard:
         if books.last is not None and cell is not None:  # of the cell its own; the rest as set now
             budget = budget.model_copy(update={"cell": books.last.budget.cell})
         held = limits(budget, label, ledger.process, view.at, simulated=view.simulated)
-        budgets = tuple(BudgetState(it.scope, it.usd, *ledger.spent(it)) for it in held)
+        budgets = tuple(map(ledger.budget, held))
         return replace(
             view,
             scopes=totals,
@@ -240,8 +240,8 @@ class UsageBoard:
         )
         days = view.days
         if days:
-            day, cost = days[-1]
-            days = (*days[:-1], (day, sum((_totals(booking).cost for booking in ours), cost)))
+            day, so_far = days[-1]
+            days = (*days[:-1], (day, sum(map(_totals, ours), so_far)))
         at = utc(self._session.clock.time())
         return replace(view, at=at, scopes=scopes, live=live, last_tps=books.last_tps, days=days)
 
@@ -252,8 +252,8 @@ def _nothing() -> None:
 
 def _days(
     ledger: Ledger, every: Selection, now: datetime, today_so_far: Totals
-) -> tuple[tuple[str, Decimal], ...]:
-    """Cost of the last days, those without any included.
+) -> tuple[tuple[str, Totals], ...]:
+    """The sums of the last days, those without any included.
 
     Args:
         today_so_far: Without what is under way, which the ledger's own sum of today has, too.
@@ -262,9 +262,9 @@ def _days(
     names = [str(today - timedelta(days=back)) for back in reversed(range(DAYS))]
     since = local_day_start(now) - timedelta(days=DAYS)  # a day more, for days of 25 hours
     groups = ledger.groups(replace(every, since=since), "day")
-    found = {group.key: group.totals.cost for group in groups}
-    found[str(today)] = today_so_far.cost
-    return tuple((name, found.get(name, Decimal(0))) for name in names)
+    found = {group.key: group.totals for group in groups}
+    found[str(today)] = today_so_far
+    return tuple((name, found.get(name, Totals())) for name in names)
 
 
 def _live(booking: Booking) -> LiveAnswer:

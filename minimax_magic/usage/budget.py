@@ -81,19 +81,19 @@ def refusal(
     over: OverBudget, request: ChatRequest, flavor: ApiFlavor, prices: PriceTable, most: Decimal
 ) -> BudgetExceeded:
     """The figures of a refusal, and what would fit."""
-    limit = over.limit
-    left = max(Decimal(0), limit.usd - over.spent - over.reserved)
+    budget = over.budget
+    left = budget.left
     output = most_output(request, flavor)
-    held = f", {format_usd(over.reserved)} reserved" if over.reserved else ""
+    held = f", {format_usd(budget.reserved)} reserved" if budget.reserved else ""
     fits = _output_that_fits(request, prices, left)
-    other = f"or raise {_WHERE[limit.scope]}."
+    other = f"or raise {_WHERE[budget.scope]}."
     hint = f"--max-tokens {fits} would fit, {other}" if fits else f"Wait, {other}"
-    if limit.scope == "cell" and not fits:
+    if budget.scope == "cell" and not fits:
         hint = "Ask for less, or raise --budget."
     return BudgetExceeded(
         f"This could cost up to {format_usd(most)} ({most_input(request):,} tokens in and "
-        f"{output or 0:,} out at most), but of this {limit.scope}'s budget of "
-        f"{format_usd(limit.usd)} there is {format_usd(left)} left ({format_usd(over.spent)} "
+        f"{output or 0:,} out at most), but of this {budget.scope}'s budget of "
+        f"{format_usd(budget.limit)} there is {format_usd(left)} left ({format_usd(budget.spent)} "
         f"spent{held}). Nothing was sent.",
         hint=hint,
     )

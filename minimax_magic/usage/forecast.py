@@ -1,14 +1,15 @@
 """How long a budget lasts: what a query has cost so far, and how many are made in a day.
 
-Counted are requests that came to their end and have a price, of the last 30 local days. Without any,
-the guide's worked example stands in, and says that it is one.
+A query is a request of the last 30 local days that came to its end and has a price. What interrupted
+and failed ones cost is paid too, so it is shared out among the queries. Without any query the guide's
+worked example stands in, and says that it is one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -17,6 +18,7 @@ from typing import Final
 from minimax_magic.errors import ConfigError
 from minimax_magic.pricing import BUILT_IN, Price, PriceTable
 from minimax_magic.tokens import TokenUsage
+from minimax_magic.usage.ranges import local_day
 from minimax_magic.usage.rows import Record
 
 DAYS: Final = 30
@@ -52,19 +54,22 @@ class Forecast:
 
     Attributes:
         budget: US dollars.
-        cost_per_query: US dollars on average.
-        input_per_query, output_per_query: Tokens on average, cached ones and thinking included.
+        cost_per_query: US dollars on average, with what `spoilt` ones cost.
+        input_per_query, output_per_query: Tokens on average, cached ones, thinking and those of
+            `spoilt` ones included.
         queries: Whole ones that the budget pays for; None: they cost nothing.
         own: At the pace of the records, over all days from the first of them to today; None in the
             example.
         paces: At each of `PACES`.
         prices: The models of the records, most used first, and what they cost now.
-        requests: How many the averages are from; 0 in the example.
-        since, elapsed_days: Local day of the first of them, and the days from it to today, both
+        requests: How many queries there were; 0 in the example.
+        spoilt, spoilt_cost: How many requests were interrupted or failed and cost something, and how
+            many US dollars; in the example they are left out.
+        since, elapsed_days: Local day of the first of all these, and the days from it to today, both
             included; None and 0 in the example.
-        unpriced, unfinished: Requests left out: without a price; under way, broken off or failed.
-        estimated: How many of those counted have estimated tokens.
-        planned: How many of those counted a plan covers: they have their pay-as-you-go value.
+        unpriced, unfinished: Requests left out: without a price; under way, or broken off and free.
+        estimated: How many of those counted, `spoilt` ones included, have estimated tokens.
+        planned: How many of those a plan covers: they have their pay-as-you-go value.
         simulated: Whether all of it is from a simulator.
     """
 
@@ -77,6 +82,8 @@ class Forecast:
     paces: tuple[Pace, ...]
     prices: tuple[tuple[str, Price | None], ...]
     requests: int = 0
+    spoilt: int = 0
+    spoilt_cost: Decimal = Decimal(0)
     since: date | None = None
     elapsed_days: int = 0
     unpriced: int = 0
@@ -103,7 +110,7 @@ def forecast(
         records: Older ones than of the last 30 days are passed over. Of real and simulated ones
             together the real ones count.
         budget: US dollars.
-        now: Aware, in the time zone whose days are meant.
+        now: Aware.
         prices: For the line about what the models cost now.
 
     Raises:
@@ -114,24 +121,35 @@ def forecast(
             "A forecast needs a budget above 0 US dollars, and below a trillion.",
             hint="For instance 25, or 0.50.",
         )
-    today = now.date()
+    today = local_day(now)
     oldest = today - timedelta(days=DAYS - 1)
-    recent = [r for r in records if _day(r, now) >= oldest]
+    recent = [r for r in records if local_day(r.started_at) >= oldest]
     if not all(r.simulated for r in recent):
         recent = [r for r in recent if not r.simulated]
-    finished = [r for r in recent if r.status == "ok"]
-    counted = [(r, r.cost) for r in finished if r.cost is not None]
-    unpriced, unfinished = len(finished) - len(counted), len(recent) - len(finished)
-    if not counted:
-        return _example(budget, unpriced, unfinished)
-    number = len(counted)
-    total = sum((usd for _, usd in counted), Decimal(0))
-    usage = sum((r.usage for r, _ in counted), TokenUsage())
-    since = min(_day(r, now) for r, _ in counted)
+    ended = [r for r in recent if r.status != "open"]
+    queries_made = [r for r in ended if r.status == "ok" and r.cost is not None]
+    spoilt = [r for r in ended if r.status != "ok" and r.cost]
+    counted = queries_made + spoilt
+    # what failed before it used anything needs no price
+    unpriced = sum(r.cost is None and (r.status == "ok" or r.usage.total_tokens > 0) for r in ended)
+    spoilt_cost = _sum(spoilt)
+    left_out = {"unpriced": unpriced, "unfinished": len(recent) - len(counted) - unpriced}
+    if not queries_made:
+        return replace(
+            _example(budget),
+            spoilt=len(spoilt),
+            spoilt_cost=spoilt_cost,
+            simulated=any(r.simulated for r in spoilt),
+            **left_out,
+        )
+    number = len(queries_made)
+    total = _sum(counted)
+    usage = sum((r.usage for r in counted), TokenUsage())
+    since = min(local_day(r.started_at) for r in counted)
     elapsed = max(1, (today - since).days + 1)
     # in fractions: an average such as 1/3 of a cent has no last digit
     queries = int(Fraction(budget) * number / Fraction(total)) if total else None
-    models = [model for model, _ in Counter(r.model for r, _ in counted).most_common()]
+    models = [model for model, _ in Counter(r.model for r in counted).most_common()]
     return Forecast(
         budget=budget,
         cost_per_query=total / number,
@@ -142,17 +160,22 @@ def forecast(
         paces=tuple(_pace(queries, Fraction(pace)) for pace in PACES),
         prices=tuple((model, prices.find(model)) for model in models),
         requests=number,
+        spoilt=len(spoilt),
+        spoilt_cost=spoilt_cost,
         since=since,
         elapsed_days=elapsed,
-        unpriced=unpriced,
-        unfinished=unfinished,
-        estimated=sum(not r.measured for r, _ in counted),
-        planned=sum(r.billing == "plan" for r, _ in counted),
-        simulated=counted[0][0].simulated,
+        estimated=sum(not r.measured for r in counted),
+        planned=sum(r.billing == "plan" for r in counted),
+        simulated=counted[0].simulated,
+        **left_out,
     )
 
 
-def _example(budget: Decimal, unpriced: int, unfinished: int) -> Forecast:
+def _sum(records: Iterable[Record]) -> Decimal:
+    return sum((r.cost for r in records if r.cost is not None), Decimal(0))
+
+
+def _example(budget: Decimal) -> Forecast:
     cost = BUILT_IN.cost(_EXAMPLE_MODEL, _EXAMPLE_USAGE)
     assert cost is not None
     queries = int(budget / _EXAMPLE_ROUNDED)
@@ -165,14 +188,8 @@ def _example(budget: Decimal, unpriced: int, unfinished: int) -> Forecast:
         own=None,
         paces=tuple(_pace(queries, Fraction(pace)) for pace in PACES),
         prices=((_EXAMPLE_MODEL, BUILT_IN.find(_EXAMPLE_MODEL)),),
-        unpriced=unpriced,
-        unfinished=unfinished,
     )
 
 
 def _pace(queries: int | None, per_day: Fraction) -> Pace:
     return Pace(per_day, None if queries is None else int(queries / per_day))
-
-
-def _day(record: Record, now: datetime) -> date:
-    return record.started_at.astimezone(now.tzinfo).date()

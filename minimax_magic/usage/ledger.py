@@ -28,6 +28,7 @@ from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage import sql
 from minimax_magic.usage.presence import Presence
 from minimax_magic.usage.rows import (
+    BudgetState,
     Group,
     GroupBy,
     Limit,
@@ -47,17 +48,16 @@ _BUSY_S: Final = 30.0
 
 
 class OverBudget(MinimaxError):
-    """A row was not written, because its request could exceed this limit.
+    """A row was not written, because its request could exceed this budget.
 
     Attributes:
-        spent, reserved: What has been spent within it, and what others may still spend.
-        left: What that leaves; below zero if more was spent than it allows.
+        left: What there is; below zero if more was spent than it allows.
     """
 
-    def __init__(self, limit: Limit, spent: Decimal, reserved: Decimal) -> None:
-        super().__init__(f"The budget of this {limit.scope} does not allow it.")
-        self.limit, self.spent, self.reserved = limit, spent, reserved
-        self.left = limit.usd - spent - reserved
+    def __init__(self, budget: BudgetState) -> None:
+        super().__init__(f"The budget of this {budget.scope} does not allow it.")
+        self.budget = budget
+        self.left = budget.limit - budget.spent - budget.reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Ledger:
         beside = None if self.path == MEMORY else Path(f"{self.path}.processes")
         self._pid = os.getpid()
         self._presence = Presence(beside)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="minimax-ledger")
+        self._writer = _new_writer()
 
     def __repr__(self) -> str:
         return f"Ledger({self.label!r})"
@@ -150,15 +150,22 @@ class Ledger:
         self._queue(sql.nothing)
 
     def close(self) -> None:
-        """Writes what is queued and lets go of the file; the next use opens it again."""
+        """Writes what is queued, ends the thread and lets go of the file; the next use goes on.
+
+        What is under way stays under way, and what is in memory stays there.
+        """
         self._after_fork()
         self._writer.shutdown(wait=True)
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-            self._presence.leave()
-            self._begin()
+            self._writer = _new_writer()
+            if self._connection is None or self.path == MEMORY:
+                return
+            query = "SELECT 1 FROM requests WHERE status = 'open' AND process = ? LIMIT 1"
+            with suppress(sqlite3.Error):  # a damaged file cannot tell, and is let go of
+                if self._connection.execute(query, (self.process,)).fetchone() is None:
+                    self._presence.leave()
+            self._connection.close()
+            self._connection = None
 
     # ------------------------------------------------------------------------------- reading
 
@@ -188,12 +195,13 @@ class Ledger:
         """Their sums.
 
         Args:
-            without: Leave out these rows, and all that this process has under way; None: nothing.
+            without: Leave out these rows, and all that cells of this process have under way; None:
+                nothing.
         """
         where, values = sql.where_of(selection)
         if without is not None:
             marks = ", ".join("?" * len(without))
-            ours = f"(status = 'open' AND process = ?) OR id IN ({marks})"
+            ours = f"(status = 'open' AND process = ? AND cell NOTNULL) OR id IN ({marks})"
             where = f"{where} {'AND' if where else 'WHERE'} NOT ({ours})"
             values += [self.process, *without]
         return sql.totals_of(self._read(f"SELECT {sql.SUMS} FROM requests{where}", *values)[0])
@@ -222,12 +230,12 @@ class Ledger:
         query = f"SELECT model FROM requests{where} GROUP BY model ORDER BY count(*) DESC, model"
         return [model for (model,) in self._read(query, *values)]
 
-    def spent(self, limit: Limit) -> tuple[Decimal, Decimal]:
-        """What has been spent within a limit, and what is reserved by requests under way."""
+    def budget(self, limit: Limit) -> BudgetState:
+        """How a budget stands."""
         self.written().result()
         with self._opened() as connection:
             self._mourn(connection)
-            return sql.spent_within(connection, limit)
+            return sql.budget_of(connection, limit)
 
     # --------------------------------------------------------------------- on the writer's thread
 
@@ -278,7 +286,7 @@ class Ledger:
     ) -> int:
         if limits:
             self._mourn(connection)
-            over = [OverBudget(it, *sql.spent_within(connection, it)) for it in limits]
+            over = [OverBudget(sql.budget_of(connection, it)) for it in limits]
             # of several the one with least left: what is advised must fit all of them
             tightest = min(over, key=lambda it: it.left)
             assert new.most is not None
@@ -384,6 +392,10 @@ class Ledger:
             f"The ledger {self.label} cannot be used: {error}.",
             hint="Check the disk, or set MINIMAX_LEDGER to another file or to :memory:.",
         )
+
+
+def _new_writer() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="minimax-ledger")
 
 
 _minded: list[Ledger] = []

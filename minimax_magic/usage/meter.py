@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -19,6 +19,7 @@ from minimax_magic.clock import Clock, utc
 from minimax_magic.config_schema import BudgetSettings
 from minimax_magic.errors import ConfigError, MinimaxError
 from minimax_magic.events import (
+    Finished,
     Started,
     StreamEvent,
     TextDelta,
@@ -27,10 +28,11 @@ from minimax_magic.events import (
     UsageUpdate,
 )
 from minimax_magic.messages import ApiFlavor, ChatRequest
+from minimax_magic.models import model_info
 from minimax_magic.pricing import BUILT_IN, PriceTable
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage import budget as budgets
-from minimax_magic.usage.estimate import estimate_input, estimate_tokens
+from minimax_magic.usage.estimate import estimate_input, estimate_tokens, most_output
 from minimax_magic.usage.ledger import Ledger, OverBudget
 from minimax_magic.usage.rows import Billing, Booked, Label, Limit, NewRequest, Outcome, Status
 
@@ -42,6 +44,10 @@ _WRITE_S: Final = 2.0
 _TELL_S: Final = 0.2
 # How many pieces of text are kept before they are counted.
 _PIECES: Final = 64
+# What a request cannot have: who says so counts wrongly.
+_MOST_TOKENS: Final = 10_000_000
+# How fast a model writes of which nothing is known.
+_TOKENS_PER_SECOND: Final = 60
 # Below this a rate of tokens would be noise: the answer came as a whole.
 _SHORTEST_S: Final = 0.05
 
@@ -84,6 +90,7 @@ class Books:
         self.problem = ""
         self.last: Purpose | None = None
         self.simulators: set[str] = set()
+        self._unwritten: dict[int, Outcome] = {}
         self._listeners: list[Callable[[News], None]] = []
         self._told_at = float("-inf")
 
@@ -105,6 +112,28 @@ class Books:
         """Takes note that a row could not be written."""
         _log.warning("Usage could not be recorded: %s", error)
         self.problem = str(error)
+
+    def close_row(self, row: int, outcome: Outcome) -> None:
+        """Writes what became of a request; where that fails it is tried again with the next row."""
+        if self.ledger is not None:
+            writing = self.ledger.close_row(row, outcome)
+            writing.add_done_callback(lambda done: self._closed(row, outcome, done))
+
+    def write_again(self) -> None:
+        """The ledger can be written: tries once more what could not be."""
+        if not self._unwritten:
+            self.problem = ""
+        for row in [*self._unwritten]:
+            self.close_row(row, self._unwritten.pop(row))
+
+    def _closed(self, row: int, outcome: Outcome, writing: Future[None]) -> None:
+        if writing.cancelled():
+            return
+        if (error := writing.exception()) is not None:
+            self._unwritten[row] = outcome
+            self.failed(error)
+        elif not self._unwritten:
+            self.problem = ""
 
 
 class Meter:
@@ -135,8 +164,11 @@ class Meter:
         """Whether a simulator answers, as far as is known before it does."""
         return self._simulated or self.region in self.books.simulators
 
-    async def open(self, request: ChatRequest, purpose: Purpose) -> Booking:
+    async def open(self, request: ChatRequest, purpose: Purpose, *, whole: bool = False) -> Booking:
         """Books a request that is about to go out.
+
+        Args:
+            whole: Its answer comes in one piece, so that nobody sees how far it is.
 
         Raises:
             BudgetExceeded: It could cost more than a budget allows, or that cannot be told.
@@ -170,8 +202,11 @@ class Meter:
         except OverBudget as over:
             assert most is not None
             raise budgets.refusal(over, request, self.flavor, prices, most) from None
-        booking = Booking(books, request, new, prices, row)
-        books.last = purpose
+        booking = Booking(
+            books, request, new, prices, row, most_output(request, self.flavor) if whole else 0
+        )
+        if purpose.label.cell is not None:
+            books.last = purpose
         books.under_way.append(booking)
         books.tell("rows")
         return booking
@@ -200,7 +235,7 @@ class Meter:
                 raise
             self.books.failed(error)
             return None
-        self.books.problem = ""
+        self.books.write_again()
         return row
 
 
@@ -214,6 +249,9 @@ class Booking:
     """One request under way. All methods are called on the event loop, but `live`.
 
     It ends with the first of `finish`, `refuse`, `break_off` and `void`; another changes nothing.
+
+    Args:
+        unseen: Most tokens of an answer that comes in one piece; None: nobody knows; 0: it is streamed.
 
     Attributes:
         new: What was known before it went out.
@@ -229,6 +267,7 @@ class Booking:
         new: NewRequest,
         prices: PriceTable,
         row: int | None,
+        unseen: int | None = 0,
     ) -> None:
         self.new = new
         self.booked = Booked(new.usage, new.cost, False, new.billing)
@@ -241,7 +280,9 @@ class Booking:
         self._first_at: float | None = None
         self._pieces: list[str] = []  # what is not counted yet
         self._output = 0
-        self._counting = threading.Lock()  # `live` is asked by a cell's thread, too
+        self._unseen = unseen
+        self._counting = threading.RLock()  # `live` is asked by a cell's thread, too
+        self._done_at: float | None = None
         self._said: TokenUsage | None = None
         self._request_id: str | None = None
         self._simulated = new.simulated
@@ -255,6 +296,15 @@ class Booking:
         """Output tokens per second since the first; None if that cannot be said yet."""
         return self._rate(self._books.clock.monotonic())
 
+    def answered(self, *, simulated: bool) -> None:
+        """Somebody has answered: a simulator, or not."""
+        if simulated != self._simulated:
+            self._simulated = simulated
+            change = self._books.simulators.add if simulated else self._books.simulators.discard
+            change(self.new.region)
+            # at once: if this process dies, its row must not pass for what it is not
+            self._written_at = float("-inf")
+
     def saw(self, events: Iterable[StreamEvent]) -> None:
         """Counts along. Called once for each network read, so it must be quick."""
         for event in events:
@@ -264,14 +314,13 @@ class Booking:
                 case ToolCallDelta(_, arguments):
                     self._pieces.append(arguments)
                 case UsageUpdate(usage):
-                    self._said = usage
+                    if usage.total_tokens <= _MOST_TOKENS:
+                        self._said = usage
                 case Started(_, request_id, simulated):
                     self._request_id = request_id
-                    if simulated and not self._simulated:
-                        self._simulated = True
-                        self._books.simulators.add(self.new.region)
-                        # at once: if this process dies, its row must not pass for real money
-                        self._written_at = float("-inf")
+                    self.answered(simulated=simulated)
+                case Finished():
+                    self._done_at = self._books.clock.monotonic()
                 case _:
                     pass  # nothing of it is counted
         now = self._books.clock.monotonic()
@@ -292,12 +341,13 @@ class Booking:
 
     def live(self) -> Booked:
         """The figures of this moment."""
-        if self.status == "open":
-            self._count()
-            usage = TokenUsage(self.new.usage.input_tokens, self._output)
-            if usage != self.booked.usage:
-                self.booked = Booked(usage, self._cost(usage), False, self.new.billing)
-        return self.booked
+        with self._counting:
+            if self.status == "open":
+                self._count()
+                usage = TokenUsage(self.new.usage.input_tokens, self._output)
+                if usage != self.booked.usage:
+                    self.booked = Booked(usage, self._cost(usage), False, self.new.billing)
+            return self.booked
 
     def finish(self, *, cut: bool = False) -> None:
         """The answer came to its end.
@@ -313,28 +363,38 @@ class Booking:
             self._end("ok", _completed(said, estimated), measured=False)
 
     def refuse(self) -> None:
-        """The server did not work on it, so it cost nothing."""
-        self._end("failed", TokenUsage(), measured=True)
+        """The server did not work on it, so it cost nothing, unless it says what it took: an answer
+        that was withheld, for example."""
+        self._end("failed", self._said or TokenUsage(), measured=True)
 
     def break_off(self, status: Status = "interrupted") -> None:
         """It was worked on, and there is no word on what that took."""
-        self._end(status, _completed(self._said, self.live().usage), measured=False)
+        usage = _completed(self._said, self.live().usage)
+        if self._unseen != 0 and not usage.output_tokens:
+            info = model_info(self._request.model)
+            written = int(self.elapsed_s * (info.tokens_per_second if info else _TOKENS_PER_SECOND))
+            most = written if self._unseen is None else self._unseen
+            usage = replace(usage, output_tokens=min(written, most))
+        self._end(status, usage, measured=False)
 
     def void(self) -> None:
         """It never went out, so there is nothing to account for."""
         if self.status == "open":
-            self._leave(None, lambda ledger, row: ledger.remove_row(row))
+            self.status = None
+            self._write(lambda ledger, row: ledger.remove_row(row))
+            self._leave()
 
     def _end(self, status: Status, usage: TokenUsage, *, measured: bool) -> None:
-        if self.status != "open":
-            return
-        now = self._books.clock.monotonic()
-        cost = self._cost(usage)
-        self.booked = Booked(usage, cost, measured, self.new.billing)
+        with self._counting:
+            if self.status != "open":
+                return
+            self.booked = booked = Booked(usage, self._cost(usage), measured, self.new.billing)
+            self.status = status
+        now = self._done_at or self._books.clock.monotonic()
         outcome = Outcome(
             status,
             usage,
-            cost,
+            booked.cost,
             measured,
             self._simulated,
             latency_s=now - self._sent_at,
@@ -344,12 +404,12 @@ class Booking:
         )
         if status == "ok":
             self._books.last_tps = outcome.output_tps
-        self._leave(status, lambda ledger, row: ledger.close_row(row, outcome))
+        if self.row is not None:
+            self._books.close_row(self.row, outcome)
+        self._leave()
 
-    def _leave(self, status: Status | None, write: Callable[[Ledger, int], Future[None]]) -> None:
-        self.status = status
+    def _leave(self) -> None:
         self._books.under_way.remove(self)
-        self._write(write)
         self._books.tell("rows")
 
     def _write(self, write: Callable[[Ledger, int], Future[None]]) -> None:

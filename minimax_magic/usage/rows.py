@@ -169,12 +169,16 @@ class BudgetState:
         scope: `cell`, `kernel`, `day` or `month`; the last two are calendar ones of local time.
         spent: Of finished requests.
         reserved: The worst case of those under way, on all kernels of this machine.
+        unpriced: How many have no known price: more was spent than `spent` says.
+        estimated: How many finished ones are not measured.
     """
 
     scope: str
     limit: Decimal
     spent: Decimal
     reserved: Decimal
+    unpriced: int = 0
+    estimated: int = 0
 
     @property
     def left(self) -> Decimal:

@@ -45,6 +45,10 @@ MIGRATIONS: tuple[str, ...] = (
         request_id TEXT
     );
     CREATE INDEX requests_by_time ON requests (started_at);
+    CREATE INDEX requests_by_process ON requests (process);
+    CREATE INDEX requests_by_cell ON requests (cell);
+    CREATE INDEX requests_for_budgets
+        ON requests (simulated, started_at, reserved, cost, measured, input_tokens);
     CREATE INDEX requests_under_way ON requests (process) WHERE status = 'open';
     """,
 )

@@ -11,6 +11,7 @@ from typing import Any, Final
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.rows import (
     CURRENCY,
+    BudgetState,
     GroupBy,
     Label,
     Limit,
@@ -23,6 +24,7 @@ from minimax_magic.usage.rows import (
 
 # money is kept in millionths of a millionth of a dollar
 _PICO: Final = 10**12
+_MOST_USD: Final = Decimal(100_000)
 
 DAY: Final = "date(started_at, 'unixepoch', 'localtime')"
 KEYS: Final[dict[GroupBy, str]] = {
@@ -68,15 +70,19 @@ def where_of(selection: Selection) -> tuple[str, list[Any]]:
     return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
 
 
-def spent_within(connection: sqlite3.Connection, limit: Limit) -> tuple[Decimal, Decimal]:
-    """What has been spent within a limit, and what is reserved."""
+def budget_of(connection: sqlite3.Connection, limit: Limit) -> BudgetState:
+    """How a budget stands."""
     where, values = where_of(limit.selection)
     # of what is under way and has no bound, its estimate counts
     query = (
-        f"SELECT sum(CASE WHEN reserved IS NULL THEN cost END), sum(reserved) FROM requests{where}"
+        "SELECT sum(CASE WHEN reserved IS NULL THEN cost END), sum(reserved), "
+        "sum(cost IS NULL AND input_tokens > 0), sum(reserved IS NULL AND NOT measured) "
+        f"FROM requests{where}"
     )
-    spent, reserved = connection.execute(query, values).fetchone()
-    return _usd(spent or 0), _usd(reserved or 0)
+    spent, reserved, unpriced, estimated = connection.execute(query, values).fetchone()
+    return BudgetState(
+        limit.scope, limit.usd, _usd(spent or 0), _usd(reserved or 0), unpriced or 0, estimated or 0
+    )
 
 
 def totals_of(sums: Sequence[Any]) -> Totals:
@@ -197,7 +203,10 @@ def _buckets(usage: TokenUsage) -> dict[str, int]:
 
 
 def _pico(usd: Decimal | None) -> int | None:
-    return None if usd is None else int((usd * _PICO).to_integral_value(ROUND_HALF_EVEN))
+    if usd is None:
+        return None
+    # no request costs that much; SQLite's sums end at nine million dollars
+    return int((min(usd, _MOST_USD) * _PICO).to_integral_value(ROUND_HALF_EVEN))
 
 
 def _usd(pico: int) -> Decimal:

@@ -41,7 +41,8 @@ class UsageView:
             under way counts with its estimate.
         last_tps: Output tokens per second of the last finished answer; None if that cannot be said.
         account: None: nobody asked yet.
-        days: The last 14 local days as `2026-11-21` with their cost, oldest first; today is the last.
+        days: The last 14 local days as `2026-11-21` with their sums, oldest first; today is the last
+            and has what is under way, too.
         problem: Why usage cannot be recorded, for example; one or two sentences, empty if all is well.
         billing: Of the credential in use now.
     """
@@ -52,7 +53,7 @@ class UsageView:
     live: tuple[LiveAnswer, ...] = ()
     last_tps: float | None = None
     account: AccountState | None = None
-    days: tuple[tuple[str, Decimal], ...] = ()
+    days: tuple[tuple[str, Totals], ...] = ()
     budgets: tuple[BudgetState, ...] = ()
     problem: str = ""
     billing: Billing = "unknown"

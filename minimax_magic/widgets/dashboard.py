@@ -58,11 +58,13 @@ class Display(Protocol):
 class Figures:
     """What the ledger says about a selection.
 
-    All sums come from one reading of it, so they fit together while other kernels write.
+    All sums come from one reading of it, so they fit together while other kernels write; single
+    requests are a second reading, which may know of one more.
 
     Attributes:
         heading: Which days it is about.
         grid: Sums by local day and group.
+        dearest: The single requests that cost most.
     """
 
     heading: str

@@ -23,6 +23,7 @@ from minimax_magic.render.dashboard_tables import (
     shortened,
     width_of,
 )
+from minimax_magic.render.usage_table import is_rough, tokens_words
 from minimax_magic.usage.rows import GroupBy, Totals
 
 Measure = Literal["cost", "tokens", "requests"]
@@ -126,7 +127,17 @@ def value_of(totals: Totals, measure: Measure) -> Decimal:
 
 def text_of(totals: Totals, measure: Measure) -> Cell:
     """The same for people."""
-    return cost_of(totals) if measure == "cost" else Cell(f"{value_of(totals, measure):,}")
+    match measure:
+        case "cost":
+            return cost_of(totals)
+        case "tokens":
+            return Cell(_tokens(totals))
+        case "requests":
+            return Cell(f"{totals.requests:,}")
+
+
+def _tokens(totals: Totals) -> str:
+    return tokens_words(totals.usage.total_tokens, rough=is_rough(totals))
 
 
 def arranged(
@@ -450,7 +461,7 @@ def _datum(totals: Totals, bars: Bars) -> dict[str, Any]:
     return {
         "value": float(value_of(totals, bars.measure)),
         "cost": cost_of(totals).text,
-        "tokens": totals.usage.total_tokens,
+        "tokens": _tokens(totals),
         "requests": totals.requests,
     }
 
@@ -462,7 +473,7 @@ def _tooltip(altair: Any, bars: Bars) -> list[Any]:
     return [
         *shown,
         altair.Tooltip("cost:N", title="Cost"),
-        altair.Tooltip("tokens:Q", title="Tokens", format=","),
+        altair.Tooltip("tokens:N", title="Tokens"),
         altair.Tooltip("requests:Q", title="Requests", format=","),
     ]
 

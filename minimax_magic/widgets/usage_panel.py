@@ -81,7 +81,7 @@ def content_of(view: UsageView) -> dict[str, Any]:
         "badge_title": words.SIMULATED if view.simulated else "",
         "state": _state(view),
         "problem": view.problem,
-        "empty": words.NOTHING_YET if words.is_empty(view) else "",
+        "empty": words.NOTHING_YET if words.is_empty(view) and not view.problem else "",
         "scopes": [] if words.is_empty(view) else [_scope(*scope) for scope in view.scopes],
         "account": _account(view),
         "budgets": [_budget(budget) for budget in view.budgets],
@@ -106,6 +106,7 @@ def _scope(name: str, totals: Totals) -> dict[str, Any]:
         (usage.cache_read_tokens, "cached"),
         (usage.output_tokens, "out"),
     )
+    rough = words.is_rough(totals)
     cost, sign, more = words.cost_words(totals).partition(" + ")
     return {
         "name": name,
@@ -113,7 +114,7 @@ def _scope(name: str, totals: Totals) -> dict[str, Any]:
         "cost": cost,
         "unpriced": sign + more,
         "known": bool(totals.cost or not totals.unpriced),
-        "tokens": [[words.tokens_words(n, totals, short=True), what] for n, what in tiles],
+        "tokens": [[words.tokens_words(n, rough=rough, short=True), what] for n, what in tiles],
         "parts": _parts(usage, totals),
         "counts": words.counts_words(totals),
         "notes": words.cost_notes(totals),
@@ -135,7 +136,7 @@ def _parts(usage: TokenUsage, totals: Totals) -> list[dict[str, Any]]:
         {
             "kind": kind,
             "name": name,
-            "tokens": words.tokens_words(tokens, totals),
+            "tokens": words.tokens_words(tokens, rough=words.is_rough(totals)),
             "share": max(0, length) / whole,
         }
         for kind, name, tokens, length in parts
@@ -174,7 +175,7 @@ def _age(state: AccountState, at: datetime) -> dict[str, Any] | None:
 
 
 def _window(window: QuotaWindow, at: datetime) -> dict[str, Any]:
-    percent = window.remaining_percent if window.limited else None
+    percent = window.remaining_percent if window.limited and window.bar else None
     resets_at = window.resets_at if window.limited else None
     return {
         "name": window.name.capitalize(),
@@ -194,7 +195,7 @@ def _level(percent_left: float) -> str:
 def _budget(budget: BudgetState) -> dict[str, Any]:
     return {
         "name": words.BUDGET_NAMES.get(budget.scope, budget.scope).capitalize(),
-        "figure": f"{format_usd(budget.spent)} of {format_usd(budget.limit)}",
+        "figure": f"{words.spent_words(budget)} of {format_usd(budget.limit)}",
         "spent": _share(budget.spent, budget.limit),
         "reserved": _share(budget.reserved, budget.limit),
         "level": _level(100 * _share(budget.left, budget.limit)),
@@ -207,20 +208,20 @@ def _share(part: Decimal, whole: Decimal) -> float:
     return min(1.0, float(part / whole)) if whole > 0 else 0.0
 
 
-def _days(days: tuple[tuple[str, Decimal], ...]) -> dict[str, Any] | None:
+def _days(days: tuple[tuple[str, Totals], ...]) -> dict[str, Any] | None:
     """The bars; None if there is no bar to see."""
-    most = max((cost for _, cost in days), default=Decimal(0))
+    most = max((totals.cost for _, totals in days), default=Decimal(0))
     if not most:
         return None
     bars = [
         {
             "day": words.day_words(date.fromisoformat(day)),
-            "cost": format_usd(cost),
-            "share": float(cost / most),
+            "cost": words.cost_words(totals),
+            "share": float(totals.cost / most),
         }
-        for day, cost in days
+        for day, totals in days
     ]
-    highest = max(range(len(days)), key=lambda place: days[place][1])
+    highest = max(range(len(days)), key=lambda place: days[place][1].cost)
     today, top = bars[-1], bars[highest]
     when = "today" if highest == len(days) - 1 else f"on {top['day']}"
     return {

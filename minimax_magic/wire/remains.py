@@ -3,7 +3,8 @@
 The percent fields say what *remains*, of the boosted allowance where there is a boost. The counts are
 0 today; they are named usage and used to mean what remains, and some accounts saw the contrary, so they
 only count where there is no percent. Status 3 means that there is no limit to draw, whatever stands
-beside it. Each pool of models is counted by itself; the one of text is the one that matters here.
+beside it; of the other statuses only 1, or none at all, surely goes with a limit that is in force, and
+only then a bar is drawn. Each pool of models is counted by itself; the one of text is the one that matters here.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ LEGACY_REMAINS_PATH: Final = "/v1/api/openplatform/coding_plan/remains"
 _TEXT_POOLS: Final = tuple(
     re.compile(name, re.IGNORECASE) for name in ("general", r"minimax-m\*", r"minimax-m\d.*")
 )
+_IN_FORCE: Final = 1
 _NO_LIMIT: Final = 3
 _HOUR_MS: Final = 3_600_000
 # longer ones, a month, are not what an interval is
@@ -54,6 +56,8 @@ class QuotaWindow:
         boost: What the allowance is multiplied with at present; `remaining_percent` is of the
             multiplied one already.
         uncertain: The percent comes from a count that may mean the contrary on this server.
+        bar: Whether the percent may be drawn, and warned of. False: there is no limit, or the server
+            gives it a status whose meaning is not known.
     """
 
     name: str
@@ -62,6 +66,7 @@ class QuotaWindow:
     limited: bool
     boost: float = 1.0
     uncertain: bool = False
+    bar: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +149,13 @@ class _Period:
     times: str
     name: str
 
-    def status(self, pool: dict[str, Any]) -> float | None:
-        return _figure(pool.get(f"current_{self.key}_status"))
+    def is_limit(self, pool: dict[str, Any]) -> bool:
+        return _figure(pool.get(f"current_{self.key}_status")) != _NO_LIMIT
+
+    def in_force(self, pool: dict[str, Any]) -> bool:
+        """Whether the server says that this limit counts; older ones say nothing of it."""
+        said = pool.get(f"current_{self.key}_status")
+        return said is None or _figure(said) == _IN_FORCE
 
     def percent(self, pool: dict[str, Any]) -> float | None:
         found = _figure(pool.get(f"current_{self.key}_remaining_percent"))
@@ -179,7 +189,7 @@ def _windows(pool: dict[str, Any], now: float, legacy: bool) -> tuple[QuotaWindo
     counts_used = _counts_used(pool)
     windows = []
     for period in _PERIODS:
-        limited = period.status(pool) != _NO_LIMIT
+        limited = period.is_limit(pool)
         left: float | None = None
         uncertain = False
         if limited:
@@ -195,6 +205,7 @@ def _windows(pool: dict[str, Any], now: float, legacy: bool) -> tuple[QuotaWindo
                 limited,
                 period.boost(pool),
                 uncertain,
+                bar=period.in_force(pool),
             )
         )
     return tuple(windows)
@@ -204,7 +215,7 @@ def _counts_used(pool: dict[str, Any]) -> bool | None:
     """Whether this pool counts what is used, as a percent beside a count proves; None if none does."""
     for period in _PERIODS:
         percent, share = period.percent(pool), period.share(pool)
-        if percent is None or share is None or period.status(pool) == _NO_LIMIT:
+        if percent is None or share is None or not period.is_limit(pool):
             continue
         as_left = abs(share - percent) <= _SAME_PERCENT
         as_used = abs(100 - share - percent) <= _SAME_PERCENT

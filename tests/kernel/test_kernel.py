@@ -379,7 +379,7 @@ def test_unloading(kernel: Kernel, sim: Simulator) -> None:
     threads = "[t.name for t in __import__('threading').enumerate() if 'minimax' in t.name]"
     kernel.run("%minimax simulator")
     kernel.run("%%minimax\nhi")
-    assert len(kernel.value(threads)) == 2
+    assert len(kernel.value(threads)) == 3
     kernel.run("%unload_ext minimax_magic")
     assert kernel.value(threads) == []
     assert "not found" in kernel.run("%%minimax\nhi").text()

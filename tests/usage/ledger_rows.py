@@ -8,7 +8,7 @@ from typing import Any
 
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.ledger import Ledger
-from minimax_magic.usage.rows import Label, NewRequest, Outcome
+from minimax_magic.usage.rows import Label, Limit, NewRequest, Outcome
 
 START = 1_750_000_000.0
 NEW = NewRequest(
@@ -46,3 +46,9 @@ def book(ledger: Ledger, cost: str | None = "0.5", **changes: Any) -> int:
     simulated = changes.get("simulated", False)
     end(ledger, row, cost=None if cost is None else Decimal(cost), simulated=simulated)
     return row
+
+
+def spent(ledger: Ledger, limit: Limit) -> tuple[Decimal, Decimal]:
+    """What has been spent within a limit, and what is reserved."""
+    state = ledger.budget(limit)
+    return state.spent, state.reserved

@@ -148,7 +148,7 @@ def test_nothing_used_yet() -> None:
     assert [name for name, _ in view.scopes] == NAMES
     assert all(totals == Totals() for _, totals in view.scopes)
     assert len(view.days) == boards.DAYS
-    assert {cost for _, cost in view.days} == {Decimal(0)}
+    assert {day.requests for _, day in view.days} == {0}
     assert (view.problem, view.live, view.budgets, view.last_tps) == ("", (), (), None)
     assert view.at == datetime.fromtimestamp(NOW, UTC)
 
@@ -172,7 +172,8 @@ def test_days_and_months_are_local(auckland: None) -> None:
     view = view_of(desk)
     requests = {name: totals.requests for name, totals in view.scopes}
     assert (requests["Today"], requests["This month"], requests["All time"]) == (1, 1, 2)
-    assert view.days[-2:] == (("2026-11-30", Decimal("0.5")), ("2026-12-01", Decimal("0.25")))
+    last = [(name, day.cost) for name, day in view.days[-2:]]
+    assert last == [("2026-11-30", Decimal("0.5")), ("2026-12-01", Decimal("0.25"))]
 
 
 def test_this_kernel_is_this_process(file: Path) -> None:
@@ -245,7 +246,7 @@ def test_what_is_under_way_counts_once() -> None:
         assert (totals.requests, totals.open, totals.estimated) == (1, 1, 1)
         assert totals.usage.output_tokens == 1000
         assert totals.cost == live.cost
-    assert view.days[-1][1] == live.cost
+    assert view.days[-1][1].cost == live.cost
 
 
 def test_budgets(file: Path, tmp_path: Path) -> None:

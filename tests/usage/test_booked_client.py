@@ -644,3 +644,16 @@ def test_what_is_left_can_be_asked(env: Callable[..., None], sim: Simulator) -> 
     assert isinstance(found.available, Decimal)
     assert open_ledger(path).records() == []
     open_ledger(path).close()
+
+
+@pytest.mark.parametrize(("status", "estimated"), [(502, True), (504, True), (500, False)])
+def test_a_gateway_that_gave_up(ledger: Ledger, status: int, estimated: bool) -> None:
+    """What is behind a gateway may have worked on a request that it gave up: its input is estimated. A
+    server's own error costs nothing."""
+    answers = [json_answer({"error": {"message": "no"}}, status=status) for _ in range(5)]
+    with pytest.raises(MinimaxError):
+        run(ask(make(ledger, FakeTransport(*answers))))
+    records = ledger.records()
+    assert {record.status for record in records} == {"failed"}
+    assert {not record.measured for record in records} == {estimated}
+    assert {record.usage.input_tokens > 0 for record in records} == {estimated}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from ledger_rows import begin, book
+from ledger_rows import begin, book, spent
 
 from minimax_magic.assembly import make_meter
 from minimax_magic.client.client import Client
@@ -347,4 +347,4 @@ def test_whatever_becomes_of_requests_the_budget_holds(ledger: Ledger) -> None:
         datetime.now(UTC),
         simulated=True,
     )
-    assert ledger.spent(day) == (totals.cost, Decimal(0))
+    assert spent(ledger, day) == (totals.cost, Decimal(0))

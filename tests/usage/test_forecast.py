@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -70,40 +72,87 @@ def test_nothing_is_rounded_on_the_way() -> None:
     assert forecast(records, HUNDRED, now=NOW).queries == 300
 
 
-def test_only_finished_requests_with_a_price_count() -> None:
-    """The others are told as left out, each for its reason."""
+def test_what_spoilt_requests_cost_is_paid_by_the_queries() -> None:
+    """Interrupted and failed ones with a cost count in cost, tokens and days, and are no queries."""
+    records = [
+        record("0.02"),
+        record("0.02"),
+        record("0.05", status="interrupted", days_ago=4, measured=False),
+        record("0.01", status="failed", billing="plan"),
+    ]
+    seen = forecast(records, HUNDRED, now=NOW)
+    assert (seen.requests, seen.spoilt, seen.spoilt_cost) == (2, 2, Decimal("0.06"))
+    assert seen.cost_per_query == Decimal("0.05")
+    assert (seen.input_per_query, seen.output_per_query) == (3_000, 200)
+    assert (seen.elapsed_days, seen.own) == (5, Pace(Fraction(2, 5), 5_000))
+    assert (seen.estimated, seen.planned) == (1, 1)
+    assert (seen.unpriced, seen.unfinished) == (0, 0)
+
+
+def test_what_cannot_be_counted_is_told() -> None:
+    """Each for its reason: no price, or under way, or broken off before it used anything."""
     records = [
         record("0.02"),
         record(None),
-        record(None),
+        record(None, status="failed"),
         record("9", status="open"),
-        record("9", status="failed"),
-        record("9", status="interrupted"),
+        record("0", status="failed", usage=TokenUsage()),
+        record(None, status="failed", usage=TokenUsage()),
     ]
     seen = forecast(records, HUNDRED, now=NOW)
-    assert (seen.requests, seen.unpriced, seen.unfinished) == (1, 2, 3)
+    assert (seen.requests, seen.spoilt, seen.unpriced, seen.unfinished) == (1, 0, 2, 3)
     assert seen.cost_per_query == Decimal("0.02")
     assert seen.own == Pace(Fraction(1), 5_000)
 
 
-def test_records_without_a_price_leave_the_example() -> None:
-    """What was left out is told there too."""
+def test_without_a_query_there_is_the_example() -> None:
+    """What was left out is told there too, with what spoilt requests did cost."""
     seen = forecast([record(None), record("1", status="failed")], HUNDRED, now=NOW)
     assert seen.is_example
-    assert (seen.unpriced, seen.unfinished) == (1, 1)
+    assert (seen.unpriced, seen.unfinished) == (1, 0)
+    assert (seen.spoilt, seen.spoilt_cost) == (1, Decimal(1))
+    assert not seen.simulated
+    assert forecast([record("1", status="failed", simulated=True)], HUNDRED, now=NOW).simulated
 
 
-def test_the_last_thirty_local_days_count() -> None:
-    """Days are those of the zone of `now`: 23:30 UTC may be tomorrow."""
-    tokyo = timezone(timedelta(hours=9))
-    now = NOW.astimezone(tokyo)  # 21:00 of the 21st
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Puts the machine into a time zone."""
+
+    def go(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield go
+    monkeypatch.undo()
+    time.tzset()
+
+
+needs_tzset = pytest.mark.skipif(not hasattr(time, "tzset"), reason="no tzset here")
+
+
+@needs_tzset
+def test_the_last_thirty_local_days_count(here: Callable[[str], None]) -> None:
+    """Days are those of the machine: 23:30 UTC may be tomorrow."""
+    here("Asia/Tokyo")  # now is 21:00 of the 21st
     first = datetime(2026, 10, 22, 15, 30, tzinfo=UTC)  # 00:30 of the 23rd there
-    assert forecast([record(started_at=first)], HUNDRED, now=now).elapsed_days == 30
+    assert forecast([record(started_at=first)], HUNDRED, now=NOW).elapsed_days == 30
     before = first - timedelta(hours=1)
-    assert forecast([record(started_at=before)], HUNDRED, now=now).is_example
+    assert forecast([record(started_at=before)], HUNDRED, now=NOW).is_example
     newer = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)  # 00:30 of the 21st there
-    assert forecast([record(started_at=newer)], HUNDRED, now=now).elapsed_days == 1
+    assert forecast([record(started_at=newer)], HUNDRED, now=NOW).elapsed_days == 1
+    here("UTC")
     assert forecast([record(started_at=newer)], HUNDRED, now=NOW).elapsed_days == 2
+
+
+@needs_tzset
+def test_days_before_a_change_of_clocks_are_as_they_were(here: Callable[[str], None]) -> None:
+    """In Berlin's summer 22:30 UTC was the next day already, though in winter it is not."""
+    here("Europe/Berlin")
+    now = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    summer = datetime(2026, 10, 20, 22, 30, tzinfo=UTC)  # 00:30 of the 21st
+    seen = forecast([record(started_at=summer)], HUNDRED, now=now.astimezone())
+    assert (seen.since, seen.elapsed_days) == (date(2026, 10, 21), 12)
 
 
 def test_a_clock_that_was_wrong_does_no_harm() -> None:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from ledger_rows import NEW, book
+from ledger_rows import NEW, book, spent
 
 import minimax_magic
 from minimax_magic.simulator import Reply, Simulator, Usage
@@ -107,7 +107,7 @@ def test_a_live_process_keeps_what_it_has_under_way(start: Start, ledger: Ledger
     """Rows of another process that lives stay open and reserved."""
     ready(start("hold", 2))
     assert [record.status for record in ledger.records()] == ["open", "open"]
-    assert ledger.spent(DAY) == (Decimal(0), Decimal(1))
+    assert spent(ledger, DAY) == (Decimal(0), Decimal(1))
 
 
 def test_a_killed_process(start: Start, ledger: Ledger) -> None:
@@ -127,7 +127,7 @@ def test_a_killed_process(start: Start, ledger: Ledger) -> None:
         Decimal("0.125"),
         False,
     )
-    assert ledger.spent(DAY) == (Decimal("0.125"), Decimal(0))
+    assert spent(ledger, DAY) == (Decimal("0.125"), Decimal(0))
     totals = ledger.totals()
     assert (totals.interrupted, totals.estimated, totals.open) == (1, 1, 0)
     assert not lock.exists()
@@ -144,7 +144,7 @@ def test_a_killed_process_frees_its_reservation_for_the_next_request(
     worker.wait(10)
     new = replace(NEW, most=Decimal("0.75"))
     assert ledger.open_row(new, [DAY]).result(60)
-    assert ledger.spent(DAY) == (Decimal("0.25"), Decimal("0.75"))
+    assert spent(ledger, DAY) == (Decimal("0.25"), Decimal("0.75"))
 
 
 def test_a_stopped_process_lives(start: Start, ledger: Ledger) -> None:
@@ -154,7 +154,7 @@ def test_a_stopped_process_lives(start: Start, ledger: Ledger) -> None:
     worker.send_signal(signal.SIGSTOP)
     time.sleep(0.2)
     assert [record.status for record in ledger.records()] == ["open"]
-    assert ledger.spent(DAY)[1] == Decimal("0.5")
+    assert spent(ledger, DAY)[1] == Decimal("0.5")
     worker.send_signal(signal.SIGCONT)
 
 
@@ -216,4 +216,4 @@ def test_no_budget_is_overshot_by_several_processes(
     assert (totals.open, totals.failed, totals.estimated) == (0, 0, 0)
     assert totals.cost == served * Decimal("0.00015")
     assert totals.cost <= Decimal("0.005")
-    assert ledger.spent(DAY) == (totals.cost, Decimal(0))
+    assert spent(ledger, DAY) == (totals.cost, Decimal(0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -427,3 +428,116 @@ def test_a_refused_request_is_not_under_way(books: Books, ledger: Ledger) -> Non
         opened(books, Purpose(budget=BudgetSettings(day=Decimal("0.000001"))))
     assert ledger.records() == []
     assert (books.under_way, books.last) == ([], None)
+
+
+# ------------------------------------------------------------------------ what can go wrong
+
+
+def test_a_refusal_that_was_counted_is_booked_with_its_count(books: Books, ledger: Ledger) -> None:
+    """An answer that was written and then withheld did cost what the server says."""
+    booking = opened(books)
+    booking.saw([Started("m", "id"), UsageUpdate(TokenUsage(5000, 4000))])
+    booking.refuse()
+    record = only(ledger)
+    assert (record.status, record.measured) == ("failed", True)
+    assert record.cost == 5000 * IN + 4000 * OUT
+
+
+def test_a_server_is_a_simulator_for_as_long_as_it_says_so(books: Books, ledger: Ledger) -> None:
+    """The same address may be a simulator's first and a real gateway's then; each answer tells."""
+    first = opened(books)
+    first.answered(simulated=True)
+    first.finish()
+    second = opened(books)
+    assert second.new.simulated
+    second.answered(simulated=False)
+    second.finish()
+    third = opened(books)
+    third.finish()
+    assert [r.simulated for r in ledger.records()] == [False, False, True]
+
+
+def test_an_unseen_answer_is_estimated_by_its_time(
+    books: Books, ledger: Ledger, clock: FakeClock
+) -> None:
+    """Nobody saw how far an answer in one piece was when it was given up: about so fast it is written,
+    and it has no more tokens than it may."""
+    for seconds in (1, 1000):
+        booking = run(meter(books).open(REQUEST, Purpose(), whole=True))
+        clock.now += seconds
+        booking.break_off()
+    long, short = ledger.records()
+    assert (short.usage.output_tokens, long.usage.output_tokens) == (60, 100)
+    assert not short.measured
+
+
+def test_a_count_beyond_belief_is_none(books: Books, ledger: Ledger) -> None:
+    """A server that counts more tokens than any request can have is not believed."""
+    booking = opened(books)
+    booking.saw([text(7), UsageUpdate(TokenUsage(10**14, 10**14))])
+    booking.finish()
+    record = only(ledger)
+    assert (record.usage, record.measured) == (TokenUsage(INPUT, 7), False)
+
+
+def test_the_end_of_an_answer_ends_its_time(books: Books, ledger: Ledger, clock: FakeClock) -> None:
+    """What the connection takes to close is no part of the rate."""
+    booking = opened(books)
+    booking.saw([text(1)])
+    clock.now += 2
+    booking.saw([UsageUpdate(TokenUsage(5, 100)), Finished("stop")])
+    clock.now += 8
+    booking.finish()
+    record = only(ledger)
+    assert (record.latency_s, record.output_tps) == (2, 50)
+
+
+def test_figures_that_are_final_stay(books: Books) -> None:
+    """`live`, which another thread may ask at any time, never puts an estimate over them."""
+    booking = opened(books)
+    booking.saw([text(3), UsageUpdate(TokenUsage(5, 5000))])
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            booking.live()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    booking.finish()
+    final = booking.booked
+    stop.set()
+    asking.join()
+    assert booking.booked == final == booking.live()
+    assert final.usage.output_tokens == 5000
+
+
+class Stubborn(Ledger):
+    """A disk that refuses so many closing rows."""
+
+    refusals = 1
+
+    def close_row(self, row: int, outcome: Any) -> Any:
+        if self.refusals:
+            self.refusals -= 1
+            refused: Future[None] = Future()
+            refused.set_exception(ConfigError("The disk is full."))
+            return refused
+        return super().close_row(row, outcome)
+
+
+def test_an_end_that_could_not_be_written_is_written_later(clock: FakeClock) -> None:
+    """No count is lost by a disk that was full for a while; until then there is a problem to see."""
+    ledger = Stubborn(":memory:")
+    books = Books(ledger, clock)
+    first = opened(books)
+    first.saw([UsageUpdate(TokenUsage(1000, 5000))])
+    first.finish()
+    assert "The disk is full" in books.problem
+    assert only(ledger).status == "open"
+    second = opened(books)
+    ledger.written().result()
+    second.void()
+    record = only(ledger)
+    assert (record.status, record.usage.output_tokens) == ("ok", 5000)
+    assert books.problem == ""
