@@ -212,6 +212,19 @@ def format_usd(amount: Decimal | None) -> str:
     return f"${amount:,.{digits}f}"
 
 
+def usd_words(amount: Decimal | None, *, rough: bool, unpriced: bool = False) -> str:
+    """An amount with its marks; the one place that makes them.
+
+    Args:
+        amount: None: no price is known.
+        rough: Whether it, or a part of it, is estimated.
+        unpriced: Whether a part of what it is for has no known price.
+    """
+    if amount is None or (unpriced and not amount):
+        return format_usd(None)
+    return f"{'~' if rough and amount else ''}{format_usd(amount)}{' + ?' if unpriced else ''}"
+
+
 def format_price(amount: Decimal) -> str:
     """`$0.375`: every digit that there is, and at least the cents. For prices, which are exact."""
     digits = max(2, -int(amount.normalize().as_tuple().exponent))

@@ -417,7 +417,7 @@ class Session:
         if world.simulator is not None:
             return True
         region = region_name(endpoint_for(settings, credential))
-        return region in self.books(settings).simulators
+        return self.books(settings).is_simulator(region)
 
     def _billing(self, settings: Settings, credential: Credential | Login) -> Billing:
         """Whether a plan covers what is asked with a credential, as far as that is known."""

@@ -118,7 +118,7 @@ def test_money_is_shown_short(amount: str | None, text: str) -> None:
 
 def test_every_price_is_of_a_known_model() -> None:
     """The two tables and the aliases name the same models."""
-    assert set(BUILT_IN.models()) <= set(MODELS)
+    assert set(BUILT_IN.prices) <= set(MODELS)
     assert set(ALIASES.values()) <= set(MODELS)
     assert all(model_info(alias) is MODELS[model] for alias, model in ALIASES.items())
 
@@ -134,16 +134,16 @@ def test_usage_adds_up() -> None:
 
 
 def test_every_price_says_where_it_is_from() -> None:
-    """The table and each of its prices name the page and its day."""
-    assert (BUILT_IN.source, BUILT_IN.as_of) == (PRICE_PAGE, "2026-09-29")
-    assert all(BUILT_IN.prices[model].source == PRICE_PAGE for model in BUILT_IN.models())
+    """Each of the built-in prices names the page and its day."""
+    assert PRICE_PAGE == "MiniMax pay-as-you-go page, 2026-09-29"
+    assert all(price.source == PRICE_PAGE for price in BUILT_IN.prices.values())
 
 
 def test_tables_do_not_change() -> None:
     """A changed table is another one; neither it nor its mapping can be written to."""
     other = BUILT_IN.with_changes({"m": Price(USD, USD, USD)})
-    assert "m" in other.models()
-    assert "m" not in BUILT_IN.models()
+    assert "m" in other.prices
+    assert "m" not in BUILT_IN.prices
     with pytest.raises(FrozenInstanceError):
         other.prices = {}  # type: ignore[misc]
     with pytest.raises(TypeError):
@@ -210,7 +210,7 @@ TOKENS = st.integers(0, 700_000)
 
 @settings(deadline=None, derandomize=True)
 @given(
-    model=st.sampled_from(BUILT_IN.models()),
+    model=st.sampled_from(sorted(BUILT_IN.prices)),
     usage=st.builds(TokenUsage, TOKENS, TOKENS, TOKENS, TOKENS),
     more=st.tuples(TOKENS, TOKENS),
     tier=st.sampled_from([None, "standard", "priority"]),
@@ -292,6 +292,30 @@ def test_a_price_in_one_line() -> None:
         f"{model}: $0.20 in, {told} (config/llm.yaml line 3; the rest: price list of 2026-09-29)"
     )
     assert price_line("m", None) == "m: no price known"
+
+
+@pytest.mark.parametrize(
+    ("model", "doubt"),
+    [
+        ("MiniMax-M2.7-highspeed", "MiniMax's pages disagree about the price of input"),
+        ("MiniMax-M2.5-highspeed", "MiniMax's pages disagree about the price of input"),
+        ("MiniMax-M2.1-lightning", "MiniMax's pages disagree about the price of input"),
+        ("MiniMax-M3", "MiniMax gives no exact boundary"),
+    ],
+)
+def test_a_price_that_is_not_certain_says_so(model: str, doubt: str) -> None:
+    """In its line, beside where it is from."""
+    line = price_line(model, BUILT_IN.find(model))
+    assert "(price list of 2026-09-29; " in line
+    assert doubt in line
+
+
+def test_a_price_of_one_s_own_is_certain() -> None:
+    """A doubt about input is gone with one's own price of it; where M3's tier begins stays one."""
+    fast, long = BUILT_IN.prices["MiniMax-M2.5-highspeed"], BUILT_IN.prices["MiniMax-M3"]
+    assert fast.changed(input=USD, source="here").doubt == ""
+    assert fast.changed(output=USD, source="here").doubt == fast.doubt
+    assert long.changed(input=USD, source="here").doubt == long.doubt
 
 
 def test_output_that_is_asked_for_by_default() -> None:

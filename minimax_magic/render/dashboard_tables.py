@@ -16,7 +16,8 @@ from pathlib import PurePath
 from typing import Final
 from urllib.parse import quote
 
-from minimax_magic.render.usage_table import cost_words, is_rough, tokens_words, usd_words
+from minimax_magic.pricing import usd_words
+from minimax_magic.render.usage_table import cost_words, is_rough, tokens_words
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.rows import Group, GroupBy, Record, Totals
 

@@ -6,9 +6,8 @@ import html
 from dataclasses import dataclass
 from decimal import Decimal
 
-from minimax_magic.pricing import format_usd
+from minimax_magic.pricing import format_usd, usd_words
 from minimax_magic.render.markup import Bundle
-from minimax_magic.render.usage_table import left_words
 from minimax_magic.usage.rows import BudgetState
 
 # Names that MathJax passes by: two dollar signs would be math to it.
@@ -79,12 +78,17 @@ def _rows(shown: Preview) -> list[str]:
         rows.append(f"Output: {shown.most_output:,} tokens at most, thinking included.")
     rows.append(f"Cost: {_cost(shown)}.")
     rows += [
-        f"Budget of this {budget.scope}: {left_words(budget)} of {format_usd(budget.limit)} left."
+        f"Budget of this {budget.scope}: {_left(budget)} of {format_usd(budget.limit)} left."
         for budget in shown.budgets
     ]
     if shown.refused:
         rows.append(f"It would be refused: {shown.refused}")
     return [*rows, *(f"Note: {text}" for text in shown.notices)]
+
+
+def _left(budget: BudgetState) -> str:
+    most = "at most " if budget.unpriced and budget.left else ""
+    return most + usd_words(budget.left, rough=bool(budget.estimated))
 
 
 def _cost(shown: Preview) -> str:

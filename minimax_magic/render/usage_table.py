@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from minimax_magic.pricing import format_usd
+from minimax_magic.pricing import format_usd, usd_words
 from minimax_magic.render.markup import Bundle
 from minimax_magic.words import duration
 
 if TYPE_CHECKING:  # values that are only read here, from modules that also ask servers
-    from decimal import Decimal
-
     from minimax_magic.usage.account import AccountState
     from minimax_magic.usage.rows import Billing, BudgetState, Totals
     from minimax_magic.usage.view import LiveAnswer, UsageView
@@ -77,19 +75,6 @@ def cost_words(totals: Totals) -> str:
     return usd_words(totals.cost, rough=is_rough(totals), unpriced=bool(totals.unpriced))
 
 
-def usd_words(amount: Decimal | None, *, rough: bool, unpriced: bool = False) -> str:
-    """An amount with its marks; the one place that makes them.
-
-    Args:
-        amount: None: no price is known.
-        rough: Whether it, or a part of it, is estimated.
-        unpriced: Whether a part of what it is for has no known price.
-    """
-    if amount is None or (unpriced and not amount):
-        return format_usd(None)
-    return f"{'~' if rough and amount else ''}{format_usd(amount)}{' + ?' if unpriced else ''}"
-
-
 def tokens_words(tokens: int, *, rough: bool, short: bool = False) -> str:
     """`12,345`, in short `12.3k`; with `~` if it, or a part of it, is estimated."""
     return ("~" if rough and tokens else "") + (_short(tokens) if short else f"{tokens:,}")
@@ -126,8 +111,8 @@ def cost_notes(totals: Totals) -> list[str]:
         notes.append("Equivalent pay-as-you-go value, covered by the plan.")
     elif totals.plan_cost:
         notes.append(
-            f"{usd_words(totals.plan_cost, rough=is_rough(totals))} of it is equivalent pay-as-you-go value, "
-            "covered by the plan."
+            f"{usd_words(totals.plan_cost, rough=is_rough(totals))} of it is equivalent "
+            "pay-as-you-go value, covered by the plan."
         )
     return notes
 
@@ -295,15 +280,10 @@ def spent_words(budget: BudgetState) -> str:
 def budget_rest(budget: BudgetState) -> list[str]:
     """`$0.08 reserved`, `$3.72 left`; what is not reserved is not named."""
     reserved = [f"{format_usd(budget.reserved)} reserved"] if budget.reserved else []
-    return [*reserved, f"{left_words(budget)} left"]
-
-
-def left_words(budget: BudgetState) -> str:
-    """`$3.72`, `~$3.72`, `at most $3.72` if something has no known price, or `nothing`."""
     if not budget.left:
-        return "nothing"
+        return [*reserved, "nothing left"]
     most = "at most " if budget.unpriced else ""
-    return most + usd_words(budget.left, rough=bool(budget.estimated))
+    return [*reserved, f"{most}{usd_words(budget.left, rough=bool(budget.estimated))} left"]
 
 
 # -------------------------------------------------------------------------------------- the table

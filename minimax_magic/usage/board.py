@@ -168,7 +168,9 @@ class UsageBoard:
         if account is not None and account.fetched_at is None and not account.problem:
             account = None  # nobody asked yet
         view = replace(view, billing=billing, account=account)
-        cell = books.last.label.cell if books.last is not None else None
+        # what was asked of a simulator is no cell of the real world, and the other way round
+        last = books.last if books.last_simulated == view.simulated else None
+        cell = last.label.cell if last is not None else None
         base = _Base(view, tuple(books.under_way), books, watch, cell, simulators)
         if books.ledger is None:
             return replace(base, view=replace(view, problem=problem))
@@ -243,7 +245,8 @@ class UsageBoard:
             day, so_far = days[-1]
             days = (*days[:-1], (day, sum(map(_totals, ours), so_far)))
         at = utc(self._session.clock.time())
-        return replace(view, at=at, scopes=scopes, live=live, last_tps=books.last_tps, days=days)
+        tps = books.last_tps if books.last_simulated == view.simulated else None
+        return replace(view, at=at, scopes=scopes, live=live, last_tps=tps, days=days)
 
 
 def _nothing() -> None:

@@ -89,10 +89,10 @@ def refusal(
     other = f"or raise {_WHERE[budget.scope]}."
     hint = f"--max-tokens {fits} would fit, {other}" if fits else f"Wait, {other}"
     if budget.scope == "cell" and not fits:
-        hint = "Ask for less, or raise --budget."
+        hint = "Ask for less, or raise --budget." if budget.limit else "Raise --budget."
     return BudgetExceeded(
-        f"This could cost up to {format_usd(most)} ({most_input(request):,} tokens in and "
-        f"{output or 0:,} out at most), but of this {budget.scope}'s budget of "
+        f"This could cost up to {format_usd(most)} (at most {most_input(request):,} tokens in and "
+        f"{output or 0:,} out), but of this {budget.scope}'s budget of "
         f"{format_usd(budget.limit)} there is {format_usd(left)} left ({format_usd(budget.spent)} "
         f"spent{held}). Nothing was sent.",
         hint=hint,

@@ -133,14 +133,15 @@ def forecast(
     # what failed before it used anything needs no price
     unpriced = sum(r.cost is None and (r.status == "ok" or r.usage.total_tokens > 0) for r in ended)
     spoilt_cost = _sum(spoilt)
-    left_out = {"unpriced": unpriced, "unfinished": len(recent) - len(counted) - unpriced}
+    unfinished = len(recent) - len(counted) - unpriced
     if not queries_made:
         return replace(
             _example(budget),
             spoilt=len(spoilt),
             spoilt_cost=spoilt_cost,
+            unpriced=unpriced,
+            unfinished=unfinished,
             simulated=any(r.simulated for r in spoilt),
-            **left_out,
         )
     number = len(queries_made)
     total = _sum(counted)
@@ -164,10 +165,11 @@ def forecast(
         spoilt_cost=spoilt_cost,
         since=since,
         elapsed_days=elapsed,
+        unpriced=unpriced,
+        unfinished=unfinished,
         estimated=sum(not r.measured for r in counted),
         planned=sum(r.billing == "plan" for r in counted),
         simulated=counted[0].simulated,
-        **left_out,
     )
 
 

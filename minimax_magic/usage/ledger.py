@@ -230,6 +230,11 @@ class Ledger:
         query = f"SELECT model FROM requests{where} GROUP BY model ORDER BY count(*) DESC, model"
         return [model for (model,) in self._read(query, *values)]
 
+    def was_simulated(self, region: str) -> bool:
+        """Whether a simulator gave the last answer from that region, whatever kernel had asked."""
+        with self._opened() as connection:
+            return sql.was_simulated(connection, region)
+
     def budget(self, limit: Limit) -> BudgetState:
         """How a budget stands."""
         self.written().result()

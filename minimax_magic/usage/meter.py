@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final, Literal
@@ -78,8 +79,8 @@ class Books:
         under_way: The bookings that have not ended, the oldest first.
         last_tps: Output tokens per second of the last whole answer; None if that cannot be said.
         problem: Why the ledger could not be written; empty if it could.
-        last: What was asked for last; None before the first.
-        simulators: Regions that turned out to be simulators.
+        last: What a cell asked for last; None before the first. `last_simulated`: of a simulator.
+        simulators: Regions whose last answer was a simulator's.
     """
 
     def __init__(self, ledger: Ledger | None, clock: Clock) -> None:
@@ -89,10 +90,22 @@ class Books:
         self.last_tps: float | None = None
         self.problem = ""
         self.last: Purpose | None = None
+        self.last_simulated = False
         self.simulators: set[str] = set()
+        self._asked: set[str] = set()
         self._unwritten: dict[int, Outcome] = {}
         self._listeners: list[Callable[[News], None]] = []
         self._told_at = float("-inf")
+
+    def is_simulator(self, region: str) -> bool:
+        """Whether a simulator answers there, as far as is known; an earlier kernel may have noticed."""
+        if region not in self._asked and self.ledger is not None:
+            self._asked.add(region)
+            # a ledger that cannot be read says so where it matters
+            with suppress(MinimaxError):
+                if self.ledger.was_simulated(region):
+                    self.simulators.add(region)
+        return region in self.simulators
 
     def listen(self, listener: Callable[[News], None]) -> Callable[[], None]:
         """Calls it on the event loop whenever figures change; gives what ends that."""
@@ -162,7 +175,7 @@ class Meter:
     @property
     def simulated(self) -> bool:
         """Whether a simulator answers, as far as is known before it does."""
-        return self._simulated or self.region in self.books.simulators
+        return self._simulated or self.books.is_simulator(self.region)
 
     async def open(self, request: ChatRequest, purpose: Purpose, *, whole: bool = False) -> Booking:
         """Books a request that is about to go out.
@@ -206,7 +219,7 @@ class Meter:
             books, request, new, prices, row, most_output(request, self.flavor) if whole else 0
         )
         if purpose.label.cell is not None:
-            books.last = purpose
+            books.last, books.last_simulated = purpose, new.simulated
         books.under_way.append(booking)
         books.tell("rows")
         return booking
@@ -302,6 +315,7 @@ class Booking:
             self._simulated = simulated
             change = self._books.simulators.add if simulated else self._books.simulators.discard
             change(self.new.region)
+            self._books.last_simulated = simulated
             # at once: if this process dies, its row must not pass for what it is not
             self._written_at = float("-inf")
 

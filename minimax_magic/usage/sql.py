@@ -85,6 +85,13 @@ def budget_of(connection: sqlite3.Connection, limit: Limit) -> BudgetState:
     )
 
 
+def was_simulated(connection: sqlite3.Connection, region: str) -> bool:
+    """Whether a simulator gave the last answer from there."""
+    query = "SELECT simulated FROM requests WHERE region = ? ORDER BY id DESC LIMIT 1"
+    row = connection.execute(query, (region,)).fetchone()
+    return row is not None and bool(row[0])
+
+
 def totals_of(sums: Sequence[Any]) -> Totals:
     """What `SUMS` gives."""
     requests, fresh, output, read, written, thought, cost, covered, *counts = (

@@ -4,7 +4,8 @@ The percent fields say what *remains*, of the boosted allowance where there is a
 0 today; they are named usage and used to mean what remains, and some accounts saw the contrary, so they
 only count where there is no percent. Status 3 means that there is no limit to draw, whatever stands
 beside it; of the other statuses only 1, or none at all, surely goes with a limit that is in force, and
-only then a bar is drawn. Each pool of models is counted by itself; the one of text is the one that matters here.
+only then a bar is drawn. Each pool of models is counted by itself; the one of text is the one that
+matters here.
 """
 
 from __future__ import annotations

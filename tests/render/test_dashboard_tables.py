@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
+
+import pytest
 
 from minimax_magic.render import dashboard_tables as tables
 from minimax_magic.render.dashboard_tables import Cell, Table
@@ -16,9 +19,9 @@ def totals(cost: str = "0.5", requests: int = 2, **more: int) -> Totals:
 
 
 def test_an_unknown_price_is_said_and_never_a_zero() -> None:
-    """A group without any price has no cost; one with some has at least what is known."""
+    """A group without any price has no cost; one with some has what is known, and a question mark."""
     assert tables.cost_of(totals("0", unpriced=2)).text == "no price known"
-    assert tables.cost_of(totals("0.5", unpriced=1)).text == "≥ $0.50"
+    assert tables.cost_of(totals("0.5", unpriced=1)).text == "$0.50 + ?"
     assert "1 of 2 requests have no known price" in tables.cost_of(totals(unpriced=1)).more
     assert tables.cost_of(totals("0")).text == "$0"
 
@@ -70,10 +73,77 @@ def test_a_request_says_whose_it_is_and_what_is_estimated() -> None:
         "MiniMax-M3",
         "chat draft · agent ana",
         "interrupted, estimated",
-        "10",
-        "5",
+        "~10",
+        "~5",
         "no price known",
     ]
+
+
+def request(**changes: Any) -> Record:
+    values: dict[str, Any] = {
+        "id": 1,
+        "started_at": datetime(2026, 11, 21, 12, tzinfo=UTC),
+        "model": "MiniMax-M3",
+        "flavor": "anthropic",
+        "region": "intl",
+        "process": "p",
+        "label": Label(),
+        "usage": TokenUsage(10, 5),
+        "cost": Decimal("0.25"),
+        "billing": "per_token",
+        "status": "ok",
+        "measured": True,
+        "simulated": False,
+    }
+    return Record(**{**values, **changes})
+
+
+def test_what_a_plan_covers_is_a_value_and_no_bill() -> None:
+    """The status says so, beside a wave where it is estimated too; without a price there is no value."""
+    records = [
+        request(),
+        request(billing="plan"),
+        request(billing="plan", measured=False),
+        request(billing="plan", cost=None),
+    ]
+    rows = tables.dearest_table(records).rows
+    assert [row[3].text for row in rows] == [
+        "ok",
+        "ok, plan value",
+        "ok, estimated, plan value",
+        "ok",
+    ]
+    assert [row[-1].text for row in rows] == ["$0.25", "$0.25", "~$0.25", "no price known"]
+
+
+def test_input_means_the_same_everywhere() -> None:
+    """Fresh input in tiles, groups and single requests; what was cached stands beside it."""
+    usage = TokenUsage(10, 5, 700, 30)
+    sums = Totals(1, usage, Decimal("0.25"))
+    groups = tables.groups_table([Group("m", sums)], "model", sums)
+    dearest = tables.dearest_table([request(usage=usage)])
+    told = dict(tables.facts(sums))
+    for name, tokens in {"Input": "10", "Cache read": "700", "Cache write": "30"}.items():
+        assert told[f"{name} tokens"].text == tokens
+        for table in (groups, dearest):
+            assert table.rows[0][table.columns.index(name)].text == tokens
+
+
+@pytest.mark.parametrize("mark", ["estimated", "open"])
+def test_every_estimate_has_a_wave(mark: str) -> None:
+    """In tiles, in the table of groups and below it; a count of requests is exact."""
+    rough = Totals(2, TokenUsage(1000, 200, reasoning_tokens=50), Decimal("0.5"), **{mark: 1})
+    assert [cell.text for _, cell in tables.facts(rough)] == [
+        *("~$0.50", "2", "~1,000", "~200", "~50")
+    ]
+    table = tables.groups_table([Group("a", rough), Group("b", totals())], "model", rough)
+    assert [cell.text for cell in table.rows[0]] == ["a", "2", "~1,000", "~200", "~$0.50"]
+    assert [cell.text for cell in table.rows[1]] == ["b", "2", "1,000", "200", "$0.50"]
+    assert table.foot is not None
+    assert table.foot[-1].text == "~$0.50"
+    exact = Totals(1, cost=Decimal("0.123456"), unpriced=1, **{mark: 1})
+    assert tables.cost_of(exact).text == "~$0.12 + ?"
+    assert tables.cost_of(exact).more.startswith("~$0.123456; ")
 
 
 def test_names_cannot_write_html() -> None:
@@ -97,10 +167,10 @@ def test_what_sums_leave_out_is_said_in_sentences() -> None:
     said = tables.remarks(
         Totals(9, plan_cost=Decimal("0.2"), unpriced=1, estimated=2, interrupted=1, failed=3)
     )
-    assert said[0].startswith("$0.20 of the cost is covered by a plan")
+    assert said[0].startswith("~$0.20 of the cost is covered by a plan")
     assert said[1:] == [
         "1 request has no known price; the cost is without it.",
-        "2 requests are estimated.",
+        "2 requests are estimated, marked ~.",
         "1 request was interrupted.",
         "3 requests failed.",
     ]

@@ -45,6 +45,7 @@ def test_what_is_said() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"earlier": 1}, "1 earlier message of the chat goes along."),
         ({"earlier": 2}, "2 earlier messages of the chat go along."),
         ({"most_output": None}, "Output: as long as the server lets it be; --max-tokens sets"),
         ({"most": None}, "Cost: about $0.00040 for the prompt alone; at most: unknown."),
@@ -54,6 +55,10 @@ def test_what_is_said() -> None:
         (
             {"budgets": (BudgetState("day", Decimal(5), Decimal("1.5"), Decimal("0.5")),)},
             "Budget of this day: $3.00 of $5.00 left.",
+        ),
+        (
+            {"budgets": (BudgetState("day", Decimal(5), Decimal(2), Decimal(0), 1, 1),)},
+            "Budget of this day: at most ~$3.00 of $5.00 left.",
         ),
     ],
 )

@@ -68,6 +68,22 @@ def test_the_basis_names_all_that_was_left_out() -> None:
     assert basis(Forecast(**{**OWN, "requests": 1})) == "From 1 request since 2026-10-22."
 
 
+def test_what_interrupted_and_failed_requests_cost_is_told() -> None:
+    """Included in the averages; where there are none to include it in, told as left out."""
+    spoilt = {"spoilt": 3, "spoilt_cost": Decimal("0.30")}
+    assert basis(Forecast(**OWN, **spoilt)) == (
+        "From 42 requests since 2026-10-22; the cost of 3 interrupted or failed requests included."
+    )
+    assert basis(Forecast(**EXAMPLE, **{**spoilt, "spoilt": 1})).endswith(
+        "for the last 30 days; 1 interrupted or failed request, $0.30 in all, left out."
+    )
+
+
+def test_an_estimated_cost_has_a_wave() -> None:
+    """As everywhere."""
+    assert "A query costs ~$0.03 on average" in forecast_text(Forecast(**OWN, estimated=1))
+
+
 @pytest.mark.parametrize(
     ("fields", "line"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -69,6 +70,23 @@ def test_the_status_at_the_end_says_what_it_took() -> None:
     transcript.end("done", ChatReply(), 2.5, _booked())
     expected = "MiniMax-M2.5 · 2,000 tokens in (40 % cached) · 345 out · $0.0031 · 2.5 s"
     assert transcript.status(2.5) == transcript.status(99.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("fresh", "read", "said"),
+    [
+        (4, 996, "(99 % cached)"),
+        (0, 1000, "(100 % cached)"),
+        (600, 400, "(40 % cached)"),
+        (996, 4, "(less than 1 % cached)"),
+    ],
+)
+def test_a_share_is_all_only_if_it_is(fresh: int, read: int, said: str) -> None:
+    """99.6 % is not 100 %, and what is not nothing is not 0 %."""
+    transcript = _seen(TextDelta("Hi"))
+    booked = replace(_booked(), usage=TokenUsage(fresh, 5, cache_read_tokens=read))
+    transcript.end("done", ChatReply(), 2.5, booked)
+    assert said in transcript.status(2.5)
 
 
 def test_a_simulated_price_says_so() -> None:

@@ -117,15 +117,14 @@ def test_a_cost_says_how_sure_it_is(totals: Totals, words: str) -> None:
 )
 def test_short_counts_have_three_digits(count: int, words: str) -> None:
     """Also where rounding leads to the next power of ten."""
-    assert tokens_words(count, SUM, short=True) == words
+    assert tokens_words(count, rough=False, short=True) == words
 
 
 def test_tokens_are_marked_like_their_cost() -> None:
     """In a sum with an estimated part every count is one, except none at all."""
-    rough = replace(SUM, estimated=1)
-    assert tokens_words(1840, rough) == "~1,840"
-    assert tokens_words(0, rough) == "0"
-    assert tokens_words(1840, SUM) == "1,840"
+    assert tokens_words(1840, rough=True) == "~1,840"
+    assert tokens_words(0, rough=True) == "0"
+    assert tokens_words(1840, rough=False) == "1,840"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +158,8 @@ def test_spans_have_two_units(seconds: float, words: str) -> None:
             "  5 hours: less than 1 % left, resets now",
         ),
         (replace(HOURS, remaining_percent=0.0, resets_at=None), "  5 hours: 0 % left"),
+        (replace(HOURS, remaining_percent=99.6, resets_at=None), "  5 hours: 99 % left"),
+        (replace(HOURS, remaining_percent=100.0, resets_at=None), "  5 hours: 100 % left"),
         (
             replace(HOURS, remaining_percent=None),
             "  5 hours: unknown how much is left, resets in 2 h 10 min",
@@ -223,6 +224,28 @@ def test_budgets() -> None:
         r"Budget today: \$1\.20 of \$5\.00 spent, \$0\.080? reserved, \$3\.72 left", lines[-2]
     )
     assert lines[-1].startswith("Budget this cell: $0.11 of $0.10 spent, nothing left")
+
+
+@pytest.mark.parametrize(
+    ("spent", "marks", "said"),
+    [
+        ("1.20", {"estimated": 1}, "~$1.20 of $5.00 spent, ~$3.80 left"),
+        ("1.20", {"unpriced": 1}, "$1.20 + ? of $5.00 spent, at most $3.80 left"),
+        ("0", {"unpriced": 1}, "? of $5.00 spent, at most $5.00 left"),
+        ("6", {"unpriced": 1, "estimated": 1}, "~$6.00 + ? of $5.00 spent, nothing left"),
+    ],
+)
+def test_a_budget_says_how_sure_it_is(spent: str, marks: dict[str, int], said: str) -> None:
+    """Of what is estimated and of what has no known price; the latter is never $0."""
+    state = BudgetState("day", Decimal(5), Decimal(spent), Decimal(0), **marks)
+    assert plain(view(budgets=(state,))).splitlines()[-1] == f"Budget today: {said}"
+
+
+def test_a_problem_stands_instead_of_nothing_yet() -> None:
+    """Where nothing can be recorded, nothing recorded yet is no news."""
+    shown = plain(view(Totals(), problem="The file is read-only."))
+    assert "Nothing recorded" not in shown
+    assert "The file is read-only." in shown
 
 
 def test_notes_tell_what_the_marks_mean() -> None:

@@ -207,7 +207,7 @@ def test_simulated_and_real_are_apart(file: Path) -> None:
     """Real figures have nothing of the simulator in them, and the other way round."""
     desk = Desk()
     book(desk.ledger, "0.5", started_at=NOW)
-    book(desk.ledger, "7", started_at=NOW, simulated=True)
+    book(desk.ledger, "7", started_at=NOW, simulated=True, region="simulator")
 
     async def look() -> tuple[UsageView, UsageView]:
         real_answer, made_up = await desk.open(), await desk.open(simulated=True)

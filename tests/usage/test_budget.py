@@ -114,7 +114,7 @@ def test_a_refusal_has_the_figures(ledger: Ledger) -> None:
     book(ledger, "0.25", started_at=NOW.timestamp())
     error = refused(make(ledger, day="0.3"), max_tokens=100_000)
     assert "could cost up to $0.12 (" in error.message
-    assert "100,000 out at most" in error.message
+    assert "at most 674 tokens in and 100,000 out" in error.message
     assert "this day's budget of $0.30" in error.message
     assert "$0.050 left ($0.25 spent)" in error.message
     assert re.search(r"--max-tokens \d+ would fit, or raise budget.day in llm.yaml", error.hint)
@@ -243,7 +243,7 @@ def test_a_day_ends_at_midnight(ledger: Ledger) -> None:
 @pytest.mark.parametrize("simulated", [True, False])
 def test_simulated_and_real_do_not_count_for_each_other(ledger: Ledger, simulated: bool) -> None:
     """What a simulator answered uses up no real budget, nor the other way round."""
-    book(ledger, "100", started_at=NOW.timestamp(), simulated=not simulated)
+    book(ledger, "100", started_at=NOW.timestamp(), simulated=not simulated, region="elsewhere")
     client = make(ledger, day="0.01", simulated=simulated)
     run(client.chat("hi", max_tokens=1000))
     book(ledger, "0.0099", started_at=NOW.timestamp(), simulated=simulated)

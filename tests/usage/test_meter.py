@@ -541,3 +541,13 @@ def test_an_end_that_could_not_be_written_is_written_later(clock: FakeClock) -> 
     record = only(ledger)
     assert (record.status, record.usage.output_tokens) == ("ok", 5000)
     assert books.problem == ""
+
+
+def test_a_simulator_is_remembered_by_the_ledger(ledger: Ledger, clock: FakeClock) -> None:
+    """A kernel that was restarted knows from the last answer of a server what it is."""
+    first = opened(Books(ledger, clock))
+    first.answered(simulated=True)
+    first.finish()
+    ledger.written().result()
+    assert Books(ledger, clock).is_simulator("global")
+    assert not Books(ledger, clock).is_simulator("elsewhere")

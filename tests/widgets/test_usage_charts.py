@@ -80,6 +80,17 @@ def test_a_group_without_a_price_is_in_the_legend() -> None:
     assert arranged(grid, "model", "tokens").names == ("a", "mine")
 
 
+def test_estimates_have_a_wave_in_tooltips_and_texts() -> None:
+    """Cost and tokens alike; requests are counted."""
+    pytest.importorskip("altair")
+    rough = Totals(2, TokenUsage(1000, 5), Decimal("0.1"), estimated=1)
+    told = [charts.text_of(rough, measure).text for measure in ("cost", "tokens", "requests")]
+    assert told == ["~$0.10", "~1,005", "2"]
+    spec = json.dumps(charts.chart(arranged([("2026-11-21", "a", rough)], "model", "cost")))
+    assert '"~1,005"' in spec
+    assert '"~$0.10"' in spec
+
+
 def test_bars_without_height_are_a_sentence() -> None:
     """Instead of an empty picture: unknown prices, or really nothing."""
     unknown = [("2026-11-21", "mine", one("0", unpriced=1))]

@@ -85,7 +85,7 @@ def test_the_parts_of_the_bar_are_one_whole() -> None:
 
 def test_nothing_yet_is_a_sentence() -> None:
     """Instead of sums, and without a plot of nothing."""
-    days = (("2026-11-20", Decimal(0)), ("2026-11-21", Decimal(0)))
+    days = (("2026-11-20", Totals()), ("2026-11-21", Totals()))
     shown = content(view(Totals(), days=days))
     assert (shown["empty"], shown["scopes"], shown["days"]) == (NOTHING_YET, [], None)
     assert (shown["account"], shown["budgets"], shown["problem"]) == (None, [], "")
@@ -185,6 +185,14 @@ def test_without_a_limit_there_is_no_bar() -> None:
     ]
 
 
+def test_a_window_of_an_unknown_status_has_words_alone() -> None:
+    """Its percent is told; nothing is drawn, and nothing calms or alarms."""
+    window = replace(HOURS, remaining_percent=3.0, bar=False)
+    (shown,) = content(view(account=plan(window)))["account"]["windows"]
+    assert (shown["left"], shown["share"], shown["level"]) == ("3 % left", None, "")
+    assert shown["resets_in_s"] == 7200
+
+
 def test_what_is_not_known_of_a_window_is_not_drawn() -> None:
     """An unknown percent has no bar; a doubtful one has one without colour, and a sentence."""
     unknown = replace(HOURS, remaining_percent=None)
@@ -236,10 +244,18 @@ def test_budgets() -> None:
     assert (shown[2]["spent"], shown[2]["level"]) == (0, "bad")
 
 
+def test_a_budget_says_how_sure_it_is() -> None:
+    """Estimates have a wave, and what has no known price a question mark."""
+    rough = BudgetState("day", Decimal(5), Decimal(2), Decimal(0), unpriced=1, estimated=2)
+    (shown,) = content(view(budgets=(rough,)))["budgets"]
+    assert shown["figure"] == "~$2.00 + ? of $5.00"
+    assert shown["rest"] == ["at most ~$3.00 left"]
+
+
 def test_the_last_days() -> None:
     """Bars as high as their share of the highest, which is named, as is today."""
     costs = ["0.10", "0.40", "0"]
-    days = tuple((f"2026-11-{19 + i}", Decimal(cost)) for i, cost in enumerate(costs))
+    days = tuple((f"2026-11-{19 + i}", Totals(cost=Decimal(c))) for i, c in enumerate(costs))
     shown = content(view(days=days))["days"]
     assert [bar["share"] for bar in shown["bars"]] == [0.25, 1, 0]
     assert [bar["day"] for bar in shown["bars"]] == ["19 Nov", "20 Nov", "21 Nov"]
@@ -247,9 +263,26 @@ def test_the_last_days() -> None:
     assert shown["label"] == "Cost of each of the last 3 days: today $0, most $0.40 on 20 Nov."
 
 
+def test_the_last_days_say_how_sure_they_are() -> None:
+    """An unknown cost is never $0, and what streams is an estimate, today's label included."""
+    days = (
+        ("2026-11-19", Totals(2, cost=Decimal("0.10"), unpriced=1)),
+        ("2026-11-20", Totals(1, unpriced=1)),
+        ("2026-11-21", Totals(1, cost=Decimal("0.40"), open=1)),
+    )
+    shown = content(view(days=days))["days"]
+    assert [bar["cost"] for bar in shown["bars"]] == ["$0.10 + ?", "no price known", "~$0.40"]
+    assert shown["label"].endswith("today ~$0.40, most ~$0.40 today.")
+
+
 def test_a_problem_is_told() -> None:
     """As it is; the page makes no markup of it."""
     assert content(view(problem="<b>No</b>"))["problem"] == "<b>No</b>"
+
+
+def test_a_problem_stands_instead_of_nothing_yet() -> None:
+    """Where nothing can be recorded, nothing recorded yet is no news."""
+    assert content(view(Totals(), problem="The file is read-only."))["empty"] == ""
 
 
 # --------------------------------------------------------------------------------------- the panel

@@ -121,14 +121,20 @@ def test_status_3_is_no_limit() -> None:
             "current_weekly_total_count": 100,
         }
         week = read(pool).windows[1]
-        assert (week.limited, week.remaining_percent) == (False, None)
+        assert (week.limited, week.remaining_percent, week.bar) == (False, None, False)
 
 
-@pytest.mark.parametrize("status", [1, 2, "2", 7, None, "soon", math.nan])
-def test_any_other_status_is_a_limit(status: Any) -> None:
-    """2, which is rare, and a status that is missing or unknown leave the percent as it is."""
+@pytest.mark.parametrize(
+    ("status", "bar"),
+    [
+        *((1, True), ("1", True), (None, True)),
+        *((0, False), (2, False), ("2", False), (7, False), ("soon", False), (math.nan, False)),
+    ],
+)
+def test_any_other_status_leaves_the_percent(status: Any, bar: bool) -> None:
+    """But a bar is drawn only of a limit in force: status 1, or none as in older answers."""
     window = read({**GENERAL, "current_interval_status": status}).windows[0]
-    assert (window.limited, window.remaining_percent) == (True, 93)
+    assert (window.limited, window.remaining_percent, window.bar) == (True, 93, bar)
 
 
 def test_a_limit_that_is_used_up_is_not_one_that_is_unknown() -> None:
