@@ -39,6 +39,7 @@ from minimax_magic.clock import Clock, SystemClock
 from minimax_magic.config import Settings, load_settings
 from minimax_magic.config_folders import absolute, label_of
 from minimax_magic.errors import CredentialInvalid, MinimaxError
+from minimax_magic.render.usage_table import percent_words
 from minimax_magic.session import Session
 from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.usage.account import AccountReader
@@ -409,12 +410,10 @@ def _region_words(world: World, region: Region) -> str:
 
 def quota_words(quota: Quota) -> str:
     """`Token Plan Plus: 5 hours 93 % left, week 70 % left`."""
-    parts = [
-        f"{window.name} {window.remaining_percent:.0f} % left"
-        if window.remaining_percent is not None
-        else f"{window.name} without limit"
+    said = [
+        f"{window.name} {percent_words(window)}"
         for window in quota.windows
         if window.remaining_percent is not None or not window.limited
     ]
-    said = ", ".join(parts) or "nothing said of what is left"
-    return f"{quota.plan}: {said}" if quota.plan else said
+    words = ", ".join(said) or "nothing said of what is left"
+    return f"{quota.plan}: {words}" if quota.plan else words

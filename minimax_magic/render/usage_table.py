@@ -329,6 +329,8 @@ def _plain(view: UsageView, rows: list[list[str]], lines: list[str]) -> str:
         for name, *cells in rows:
             aligned = [f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True)]
             parts.append("  ".join([f"{name:<{widths[0]}}", *aligned]))
+    if rows:
+        lines = [*lines, _when(view)]
     return "\n".join([*parts, *(line.replace("`", "") for line in lines)])
 
 
@@ -345,8 +347,15 @@ def _html(view: UsageView, rows: list[list[str]], lines: list[str], notes: list[
             f"<tbody>{body}</tbody></table></div>"
         )
     parts += [f'<div style="{_LINE}">{_prose(line)}</div>' for line in lines]
+    if rows:
+        notes = [*notes, _when(view)]
     parts += [f'<div style="{_QUIET}">{_prose(note)}</div>' for note in notes]
     return f'<div class="{_CLASSES}" style="line-height:1.6">{"".join(parts)}</div>'
+
+
+def _when(view: UsageView) -> str:
+    """A table is kept in notebooks, and read much later."""
+    return f"These are the figures of {view.at.astimezone():%Y-%m-%d %H:%M}."
 
 
 def _heading(name: str) -> str:

@@ -136,7 +136,7 @@ def dashboard_text(ledger: Ledger, selection: Selection, by: GroupBy = "day") ->
         return (
             _NOTHING_HERE
             if ledger.models(simulated=selection.simulated)
-            else _EMPTY[bool(selection.simulated)]
+            else _EMPTY[bool(selection.simulated)].replace(", then press Refresh", "")
         )
     return tables.page_text(
         figures.heading,

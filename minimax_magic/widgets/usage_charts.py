@@ -279,7 +279,10 @@ def bars_text(bars: Bars) -> str:
         parts = [""] * len(named)
     else:
         named, parts = [], []
-        for start in bars.starts:
+        # what is before the first sums says nothing, and a terminal has few lines
+        with_sums = {start for start, _name in bars.sums}
+        first = next((n for n, start in enumerate(bars.starts) if start in with_sums), 0)
+        for start in bars.starts[first:]:
             found = {
                 name: bars.sums[start, name] for name in bars.names if (start, name) in bars.sums
             }

@@ -38,7 +38,9 @@ def view(totals: Totals = SUM, **more: Any) -> UsageView:
 
 
 def plain(shown: UsageView) -> str:
-    return str(usage_table(shown)["text/plain"])
+    """The table without the line that says when it was made."""
+    lines = str(usage_table(shown)["text/plain"]).splitlines()
+    return "\n".join(line for line in lines if not line.startswith("These are the figures of"))
 
 
 def account(**more: Any) -> AccountState:
@@ -343,3 +345,10 @@ def test_colours_come_from_the_theme() -> None:
     page = usage_table(view(simulated=True, problem="No.", account=plan(HOURS)))["text/html"]
     assert not re.search(r"#[0-9a-f]{3,6}\b|(?<!-)color:|background", page.replace("&#", ""))
     assert "overflow-x:auto" in page
+
+
+def test_a_table_says_when_it_was_made() -> None:
+    """It is kept in notebooks: who opens one later is not to take its figures for today's."""
+    shown = usage_table(view())
+    for form in ("text/plain", "text/html"):
+        assert f"These are the figures of {NOW.astimezone():%Y-%m-%d %H:%M}." in shown[form]
