@@ -89,11 +89,16 @@ def groups_table(groups: Sequence[Group], by: GroupBy, totals: Totals) -> Table:
 
 
 def dearest_table(records: Sequence[Record]) -> Table:
-    """Single requests, in the order given."""
+    """Single requests, in the order given; what was refused cost nothing, and is left out.
+
+    What they cost comes early: a narrow page cuts the end of its lines off.
+    """
+    records = [record for record in records if record.cost != 0]
     buckets = _buckets(sum((record.usage for record in records), TokenUsage()))
     rows = tuple(
         (
             Cell(f"{record.started_at.astimezone():%Y-%m-%d %H:%M}"),
+            money(record.cost, rough=not record.measured),
             Cell(record.model),
             Cell(_whose(record)),
             Cell(_state(record)),
@@ -101,19 +106,17 @@ def dearest_table(records: Sequence[Record]) -> Table:
                 Cell(tokens_words(getattr(record.usage, bucket), rough=not record.measured))
                 for bucket in buckets
             ),
-            money(record.cost, rough=not record.measured),
         )
         for record in records
     )
     return Table(
         caption="Most expensive request" if len(rows) == 1 else "Most expensive requests",
         columns=(
-            *("Time", "Model", "Chat, agent, notebook", "Status"),
+            *("Time", "Cost", "Model", "Chat, agent, notebook", "Status"),
             *buckets.values(),
-            "Cost",
         ),
         rows=rows,
-        words=4,
+        words=5,
     )
 
 

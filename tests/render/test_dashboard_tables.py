@@ -70,12 +70,12 @@ def test_a_request_says_whose_it_is_and_what_is_estimated() -> None:
     )
     (row,) = tables.dearest_table([record]).rows
     assert [cell.text for cell in row[1:]] == [
+        "no price known",
         "MiniMax-M3",
         "chat draft · agent ana",
         "interrupted, estimated",
         "~10",
         "~5",
-        "no price known",
     ]
 
 
@@ -107,13 +107,19 @@ def test_what_a_plan_covers_is_a_value_and_no_bill() -> None:
         request(billing="plan", cost=None),
     ]
     rows = tables.dearest_table(records).rows
-    assert [row[3].text for row in rows] == [
+    assert [row[4].text for row in rows] == [
         "ok",
         "ok, plan value",
         "ok, estimated, plan value",
         "ok",
     ]
-    assert [row[-1].text for row in rows] == ["$0.25", "$0.25", "~$0.25", "no price known"]
+    assert [row[1].text for row in rows] == ["$0.25", "$0.25", "~$0.25", "no price known"]
+
+
+def test_what_was_refused_is_no_expensive_request() -> None:
+    """What cost nothing is not among those that cost most."""
+    refused = request(cost=Decimal(0), usage=TokenUsage(), status="failed")
+    assert len(tables.dearest_table([request(), refused]).rows) == 1
 
 
 def test_input_means_the_same_everywhere() -> None:
