@@ -97,6 +97,10 @@ class Books:
         self._listeners: list[Callable[[News], None]] = []
         self._told_at = float("-inf")
 
+    def knows(self, region: str) -> bool:
+        """Whether `is_simulator` can tell without asking the ledger."""
+        return self.ledger is None or region in self._asked
+
     def is_simulator(self, region: str) -> bool:
         """Whether a simulator answers there, as far as is known; an earlier kernel may have noticed."""
         if region not in self._asked and self.ledger is not None:
@@ -172,11 +176,6 @@ class Meter:
         self.billing = billing
         self._simulated = simulated
 
-    @property
-    def simulated(self) -> bool:
-        """Whether a simulator answers, as far as is known before it does."""
-        return self._simulated or self.books.is_simulator(self.region)
-
     async def open(self, request: ChatRequest, purpose: Purpose, *, whole: bool = False) -> Booking:
         """Books a request that is about to go out.
 
@@ -189,9 +188,10 @@ class Meter:
         """
         books, prices = self.books, purpose.prices
         now = books.clock.time()
+        simulated = await self._is_simulated()
         process = books.ledger.process if books.ledger is not None else ""
         limits = budgets.limits(
-            purpose.budget, purpose.label, process, utc(now), simulated=self.simulated
+            purpose.budget, purpose.label, process, utc(now), simulated=simulated
         )
         # reserved without a budget, too: another kernel may have one
         most = budgets.worst_case(request, self.flavor, prices)
@@ -205,7 +205,7 @@ class Meter:
             region=self.region,
             label=purpose.label,
             billing=self.billing(),
-            simulated=self.simulated,
+            simulated=simulated,
             usage=usage,
             cost=prices.cost(request.model, usage, service_tier=request.service_tier),
             most=most,
@@ -223,6 +223,12 @@ class Meter:
         books.under_way.append(booking)
         books.tell("rows")
         return booking
+
+    async def _is_simulated(self) -> bool:
+        """Whether a simulator answers, as far as is known before it does."""
+        if self._simulated or self.books.knows(self.region):
+            return self._simulated or self.books.is_simulator(self.region)
+        return await asyncio.to_thread(self.books.is_simulator, self.region)  # it asks the ledger
 
     async def _row(self, new: NewRequest, limits: list[Limit]) -> int | None:
         """The id of its row; None where nothing can be written, and no budget asks for it."""

@@ -312,7 +312,7 @@ def test_a_simulator_is_noticed(books: Books, ledger: Ledger) -> None:
     opened(books)
     assert [record.simulated for record in ledger.records()] == [True, True]
     other = Meter(books, ApiFlavor.OPENAI_COMPAT, region="china")
-    assert not other.simulated
+    assert not run(other.open(REQUEST, Purpose())).new.simulated
 
 
 def test_listeners_are_told(books: Books, clock: FakeClock) -> None:
