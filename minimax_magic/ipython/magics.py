@@ -7,7 +7,7 @@ imported inside the functions, at the first prompt.
 from __future__ import annotations
 
 import atexit
-import secrets
+import os
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -239,7 +239,7 @@ class MiniMaxMagics(Magics):
             budget=options.budget,
             notebook=notebook_of(self._shell),
             kernel=kernel_of(self._shell),
-            cell=secrets.token_hex(8),
+            cell=os.urandom(8).hex(),
         )
 
     def _output(self, options: Options, turn: Turn) -> Output:
