@@ -329,7 +329,7 @@ def test_a_new_model_has_the_price_it_is_given(project: Project) -> None:
     assert price.cache_write is None
     assert price.source == "config/llm.yaml line 2"
     assert prices.cost("org/My-M2", TokenUsage(10**6, 10**6, 10**6, 10**6)) == Decimal("5.5")
-    assert type(prices.models()[-1]) is str
+    assert type(list(prices.prices)[-1]) is str
     free = "prices: {free: {input: 0, output: 0}}"
     project.llm(free)
     assert project.load().prices.cost("free", TokenUsage(9, 9)) == 0
