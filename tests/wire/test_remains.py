@@ -408,7 +408,7 @@ def test_hostile_json_is_read() -> None:
     ("pool", "words"),
     [
         ({}, "4 hours 93 % left, week 70 % left"),
-        ({"current_weekly_status": 3}, "4 hours 93 % left, week without limit"),
+        ({"current_weekly_status": 3}, "4 hours 93 % left, week no limit"),
         ({"current_weekly_remaining_percent": None}, "4 hours 93 % left"),
         (
             {"current_interval_remaining_percent": None, "current_weekly_remaining_percent": None},
