@@ -259,3 +259,13 @@ class TerminalOutput:
         tty = self._out.isatty()
         self._out.write(f"\x1b[2m{summary}\x1b[0m\n" if tty else f"{summary}\n")
         self._out.flush()
+
+
+def show_once(bundle: Bundle, *, rich: bool) -> None:
+    """Shows what does not change any more: as it is, or its plain text where there is no front end."""
+    if not rich:
+        print(bundle["text/plain"])
+        return
+    from IPython.display import display
+
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]

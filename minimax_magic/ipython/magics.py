@@ -186,18 +186,14 @@ class MiniMaxMagics(Magics):
 
     def _preview(self, options: Options, prompt: str) -> None:
         """What `--dry-run` shows."""
+        from minimax_magic.ipython.live_output import show_once
         from minimax_magic.render.dry_run import preview
 
         try:
             bundle = preview(self.session.preview(self._ask(options, prompt)))
         except MinimaxError as error:
             raise CellError(error) from None
-        if getattr(self._shell, "kernel", None) is None:
-            print(bundle["text/plain"])
-            return
-        from IPython.display import display
-
-        display(bundle, raw=True)  # type: ignore[no-untyped-call]
+        show_once(bundle, rich=getattr(self._shell, "kernel", None) is not None)
 
     def _keep(self, options: Options, run: CellRun, wait: Callable[[], ChatReply]) -> ChatReply:
         try:

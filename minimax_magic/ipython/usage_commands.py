@@ -203,9 +203,6 @@ class UsageCommands:
         return getattr(self._shell, "kernel", None) is not None
 
     def _show(self, bundle: dict[str, Any]) -> None:
-        if getattr(self._shell, "kernel", None) is None:
-            print(bundle["text/plain"])
-            return
-        from IPython.display import display
+        from minimax_magic.ipython.live_output import show_once
 
-        display(bundle, raw=True)  # type: ignore[no-untyped-call]
+        show_once(bundle, rich=self._has_widgets())
