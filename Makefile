@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 QUICKSTART := notebooks/01_quickstart.ipynb
 
-.PHONY: demo lab test lint types notebooks bench clean
+.PHONY: demo lab test lint types notebooks tables bench clean
 
 demo: .venv/.notebook  ## run the quickstart against the simulator and print what streams
 	$(BIN)/python notebooks/demo.py $(QUICKSTART)
@@ -27,6 +27,9 @@ types: .venv/.test
 
 notebooks: .venv/.test  ## run every notebook against the simulator
 	$(BIN)/python -m pytest tests/test_notebooks.py
+
+tables: .venv/.test  ## write the tables of options and commands into the README
+	$(BIN)/python -m minimax_magic.ipython.option_table README.md
 
 bench: .venv/.test  ## speed and memory, as ratios to a raw loop in the same run
 	$(BIN)/python tests/bench/bench.py $(BENCH_ARGS)

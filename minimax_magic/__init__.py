@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from minimax_magic.messages import Tool as Tool
     from minimax_magic.sign_in import login as login
     from minimax_magic.tokens import TokenUsage as TokenUsage
+    from minimax_magic.tools.functions import tool as tool
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,7 @@ _HOMES = {
     "TokenUsage": "tokens",
     "Tool": "messages",
     "login": "sign_in",
+    "tool": "tools.functions",
 }
 
 __all__ = ["__version__", "usage", *_HOMES]

@@ -3,10 +3,11 @@
 Folders: see `config_folders`.
 
 Values, the later wins: defaults (those of the reference page) < `llm.yaml` (`providers.minimax`,
-`retry`, `prices`, `budget`, `ledger`) < `MINIMAX_BASE_URL`, `MINIMAX_API_FLAVOR`, `MINIMAX_MODEL`,
-`MINIMAX_GROUP_ID`, `MINIMAX_BUNDLE`, `MINIMAX_REQUESTS_PER_SECOND` (0: no limit),
-`MINIMAX_IDLE_TIMEOUT_S`, `MINIMAX_LEDGER`. Options of a cell come on top, in the session. Which
-*key* is used is decided in `auth.sources`; here is only llm.yaml's `api_key`, whose default is
+`retry`, `prices`, `budget`, `ledger`, `cache`, `cache_file`) < `MINIMAX_BASE_URL`,
+`MINIMAX_API_FLAVOR`, `MINIMAX_MODEL`, `MINIMAX_GROUP_ID`, `MINIMAX_BUNDLE`,
+`MINIMAX_REQUESTS_PER_SECOND` (0: no limit), `MINIMAX_IDLE_TIMEOUT_S`, `MINIMAX_LEDGER`,
+`MINIMAX_CACHE`, `MINIMAX_CACHE_FILE`. Options of a cell come on top, in the session. Which *key* is
+used is decided in `auth.sources`; here is only llm.yaml's `api_key`, whose default is
 `${MINIMAX_API_KEY:-}`.
 
 Other providers and their agents belong to other programs and are left alone, unset variables and
@@ -32,6 +33,7 @@ from minimax_magic.config_schema import (
     AgentsFile,
     AuthSettings,
     BudgetSettings,
+    CacheMode,
     LlmFile,
     Location,
     PriceSection,
@@ -53,6 +55,7 @@ __all__ = [
     "AgentConfig",
     "AuthSettings",
     "BudgetSettings",
+    "CacheMode",
     "RetrySettings",
     "Settings",
     "load_settings",
@@ -61,8 +64,7 @@ __all__ = [
 
 PROVIDER: Final = "minimax"
 _WHERE: Final = "providers.minimax"
-_LEDGER_VARIABLE: Final = "MINIMAX_LEDGER"
-_LEDGER_FILE: Final = "usage.sqlite3"
+_CACHE_VARIABLE: Final = "MINIMAX_CACHE"
 IN_MEMORY: Final = ":memory:"
 
 _VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -93,6 +95,8 @@ class AgentConfig:
     """An agent of agents.d whose provider is minimax. None: as without an agent.
 
     Attributes:
+        tools: Names of functions that it may call.
+        max_steps: Most requests for one prompt.
         source: The file that it is in.
         place: The same for people, with the line: `config/agents.d/ana.yaml line 3`.
     """
@@ -105,6 +109,8 @@ class AgentConfig:
     max_tokens: int | None
     source: Path
     place: str
+    tools: tuple[str, ...] = ()
+    max_steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,7 @@ class Settings:
         prices: MiniMax's own, and those of llm.yaml over them.
         budget: What may be spent; each of its fields may be None.
         ledger: Absolute path of the record of what was used, need not exist; or `:memory:`.
+        cache: Whether answers are recorded and replayed; `cache_file` is where, likewise.
     """
 
     api_key: SecretStr | None
@@ -155,6 +162,8 @@ class Settings:
     prices: PriceTable
     budget: BudgetSettings
     ledger: str
+    cache: CacheMode
+    cache_file: str
 
     def agent(self, name: str) -> AgentConfig:
         """The agent `name`.
@@ -205,7 +214,9 @@ def load_settings(
     retry = _top_section(RetrySettings, "retry", llm, environ)
     budget = _top_section(BudgetSettings, "budget", llm, environ)
     prices = _prices(llm, environ)
-    ledger, ledger_source = _ledger(llm, environ, folders)
+    ledger, ledger_source = _file("ledger", "usage.sqlite3", llm, environ, folders)
+    cache, cache_source = _cache(llm, environ)
+    cache_file, cache_file_source = _file("cache_file", "replay.sqlite3", llm, environ, folders)
     sources = {
         name: _source(location, provider_node, variables, provider)
         for name, location in _SOURCES.items()
@@ -215,6 +226,7 @@ def load_settings(
         given = name in budget.model_fields_set
         sources[f"budget.{name}"] = _top_source(llm, given, "budget", name)
     sources["ledger"] = ledger_source
+    sources["cache"], sources["cache_file"] = cache_source, cache_file_source
     api_key = provider.api_key
     if api_key is None:
         api_key = _default_api_key(environ)
@@ -245,6 +257,8 @@ def load_settings(
         prices=prices,
         budget=budget,
         ledger=ledger,
+        cache=cache,
+        cache_file=cache_file,
     )
 
 
@@ -324,16 +338,37 @@ def _changed_price(model: str, node: YamlNode, environ: Mapping[str, str]) -> Pr
     return Price(section.input, section.output, read, section.cache_write, source=node.place)
 
 
-def _ledger(llm: YamlNode | None, environ: Mapping[str, str], folders: Folders) -> tuple[str, str]:
-    """Where the record of what was used is kept, and where that is said."""
-    base, source = folders.start, f"environment {_LEDGER_VARIABLE}"
-    named: str | None = environ.get(_LEDGER_VARIABLE, "").strip()
-    if not named and llm is not None and (node := llm.get("ledger")) is not None:
+def _file(
+    key: str, usual: str, llm: YamlNode | None, environ: Mapping[str, str], folders: Folders
+) -> tuple[str, str]:
+    """The path of a file that llm.yaml or `MINIMAX_...` names, and where that is said.
+
+    Args:
+        usual: Its name in the data folder, if neither does.
+    """
+    variable = f"MINIMAX_{key.upper()}"
+    base, source = folders.start, f"environment {variable}"
+    named: str | None = environ.get(variable, "").strip()
+    if not named and llm is not None and (node := llm.get(key)) is not None:
         base, source = folders.project(), node.place
-        named = validated(LlmFile, {"ledger": node.value(environ)}, where="", node=llm).ledger
+        section = validated(LlmFile, {key: node.value(environ)}, where="", node=llm)
+        named = getattr(section, key)
     if not named:
-        return str(folders.data / _LEDGER_FILE), "default"
+        return str(folders.data / usual), "default"
     return named if named == IN_MEMORY else str(absolute(named, base)), source
+
+
+def _cache(llm: YamlNode | None, environ: Mapping[str, str]) -> tuple[CacheMode, str]:
+    """What is done about recorded answers, and where that is said."""
+    if value := MaskedStr(environ.get(_CACHE_VARIABLE, "").strip()):
+        names: dict[Location, str] = {("cache",): _CACHE_VARIABLE}
+        section = validated(LlmFile, {"cache": value}, where="", node=None, variables=names)
+        return section.cache, f"environment {_CACHE_VARIABLE}"
+    node = llm.get("cache") if llm is not None else None
+    if node is None:
+        return "off", "default"
+    section = validated(LlmFile, {"cache": node.value(environ)}, where="", node=llm)
+    return section.cache, node.place if section.model_fields_set else "default"
 
 
 def _provider(
@@ -462,4 +497,6 @@ def _agent(node: YamlNode, environ: Mapping[str, str], path: Path) -> AgentConfi
         max_tokens=section.max_tokens,
         source=path,
         place=node.place,
+        tools=tuple(dict.fromkeys(section.tools)),
+        max_steps=section.max_steps,
     )

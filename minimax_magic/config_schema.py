@@ -45,7 +45,12 @@ API_FLAVORS: Final[Mapping[str, ApiFlavor]] = MappingProxyType(
 # nexo's own; a llm.yaml shared with it must load
 _NEXO_TOP_KEYS = frozenset({"schema_version", "context_optimization", "tenants"})
 
+CacheMode: TypeAlias = Literal["off", "record", "replay", "refresh"]
+"""What is done about recorded answers: nothing; give those that there are and record the rest; give
+them and ask for nothing; ask for all and record it."""
+
 Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True)]
+Name: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 AboveZero: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # from the text of the file, digit by digit: no float on the way
 Dollars: TypeAlias = Annotated[
@@ -59,6 +64,10 @@ PerMillion: TypeAlias = Annotated[
 
 def _flavor(value: object) -> object:
     return API_FLAVORS.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+def _small(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
 
 
 class Section(BaseModel):
@@ -171,6 +180,7 @@ class LlmFile(Section):
     Attributes:
         prices: By the model's id; `PriceSection` says what one holds.
         ledger: File of the record of what was used, or `:memory:`; None: the usual one.
+        cache_file: File of recorded answers, likewise.
     """
 
     ignored_keys = _NEXO_TOP_KEYS
@@ -180,6 +190,8 @@ class LlmFile(Section):
     prices: dict[str, Any] = {}
     budget: BudgetSettings = BudgetSettings()
     ledger: Text | None = None
+    cache: Annotated[CacheMode, BeforeValidator(_small)] = "off"
+    cache_file: Text | None = None
 
 
 class AgentModelSection(Section):
@@ -188,7 +200,12 @@ class AgentModelSection(Section):
 
 
 class AgentSection(Section):
-    """One entry of `agents` in a file of agents.d."""
+    """One entry of `agents` in a file of agents.d.
+
+    Attributes:
+        tools: Names of functions that it may call.
+        max_steps: Most requests for one prompt; None: as without an agent.
+    """
 
     id: Text
     model: AgentModelSection = AgentModelSection()
@@ -196,6 +213,8 @@ class AgentSection(Section):
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
+    tools: list[Name] = []
+    max_steps: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
 class AgentsFile(Section):
@@ -312,6 +331,8 @@ class _Problem:
                 return "must be text"
             case "list_type":
                 return "must be a list"
+            case "string_too_short":
+                return "must not be empty"
             case "model_type" | "dict_type" | "model_attributes_type":
                 return "must be a mapping (lines of `key: value`)"
             case "literal_error" | "enum":
@@ -330,9 +351,12 @@ class _Problem:
                 return ", not a mapping"
             case list():
                 return ", not a list"
-            case str() as written if self.kind not in ("model_type", "list_type", "dict_type"):
+            case str() as written if self.kind not in _NOT_QUOTED:
                 return f", not {shown(written)}"
         return ""  # somebody may have put a key where a mapping belongs
+
+
+_NOT_QUOTED: Final = ("model_type", "list_type", "dict_type", "string_too_short")
 
 
 def _order(problem: _Problem) -> tuple[int, bool]:

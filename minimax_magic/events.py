@@ -31,11 +31,13 @@ class Started:
         model: The id the server names; None if it names none.
         request_id: Its id of this answer, to quote to support.
         simulated: True if a simulator answered.
+        replayed: True if nothing was sent: this answer was recorded earlier.
     """
 
     model: str | None
     request_id: str | None
     simulated: bool = False
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,41 @@ class StreamFailed:
     error: MinimaxError
 
 
+@dataclass(frozen=True, slots=True)
+class StepBegun:
+    """The turn goes on with another request, which carries what the tools returned or what was wrong.
+
+    Attributes:
+        step: Its number, 2 or more.
+        reason: Empty after calls; else why, in one sentence: an answer that did not validate.
+    """
+
+    step: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallBegun:
+    """A tool begins to run."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A tool came to its end, or was never run.
+
+    Attributes:
+        result: What the model is told.
+        duration_s: Seconds it ran; None: it was not run.
+    """
+
+    call_id: str
+    result: str
+    is_error: bool = False
+    duration_s: float | None = None
+
+
 StreamEvent: TypeAlias = (
     Started
     | TextDelta
@@ -144,6 +181,10 @@ StreamEvent: TypeAlias = (
     | RetryScheduled
     | StreamFailed
 )
+"""What one request says."""
+
+TurnEvent: TypeAlias = StreamEvent | StepBegun | CallBegun | CallEnded
+"""What a turn says, which may be several requests with calls of tools between them."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -158,6 +199,12 @@ class ChatReply:
         model: The id the server named, else the one asked for.
         warnings: What the person should know, in order.
         simulated: True if a simulator answered.
+        replayed: True if it was recorded earlier and nothing was sent: `cost` is then 0.
+        avoided: US dollars that it would have cost otherwise; None if it was not replayed, or no price is
+            known.
+        turn: All messages behind the prompt that a later request must carry, where they are more than the
+            answer alone: calls of tools with their results. `usage` and `cost` are of all of them.
+        value: Structured output, validated; None without.
     """
 
     blocks: tuple[Block, ...] = ()
@@ -168,6 +215,10 @@ class ChatReply:
     request_id: str | None = None
     warnings: tuple[str, ...] = ()
     simulated: bool = False
+    replayed: bool = False
+    avoided: Decimal | None = None
+    turn: tuple[Message, ...] = ()
+    value: Any = None
 
     @property
     def text(self) -> str:
@@ -185,6 +236,11 @@ class ChatReply:
     def message(self) -> Message:
         """The turn as a later request must carry it: complete, thinking and signatures included."""
         return Message.model_construct(role="assistant", content=self.blocks)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All that a later request must carry of it: calls and their results, then the answer."""
+        return self.turn or ((self.message,) if self.blocks else ())
 
     def __str__(self) -> str:
         return self.text
@@ -227,7 +283,7 @@ class ReplyBuilder:
         self._calls: dict[int, int] = {}  # index of a call -> its place in _blocks
         self._model = model
         self._request_id: str | None = None
-        self._simulated = False
+        self._simulated = self._replayed = False
         self._warnings: list[str] = []
         self.usage: TokenUsage | None = None
         self.finish_reason: FinishReason | None = None
@@ -270,10 +326,10 @@ class ReplyBuilder:
                 self.usage = usage
             case Finished(reason):
                 self.finish_reason = reason
-            case Started(model, request_id, simulated):
+            case Started(model, request_id, simulated, replayed):
                 self._model = model or self._model
                 self._request_id = request_id or self._request_id
-                self._simulated = simulated
+                self._simulated, self._replayed = simulated, replayed
             case Notice(text):
                 self._warnings.append(text)
             case (
@@ -307,6 +363,7 @@ class ReplyBuilder:
             request_id=self._request_id,
             warnings=tuple(self._warnings),
             simulated=self._simulated,
+            replayed=self._replayed,
         )
 
     def _open_thinking(self) -> _OpenThinking:

@@ -7,7 +7,7 @@ What flows once per token lives in `events` instead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, TypeAlias, TypedDict
 
@@ -177,7 +177,17 @@ Prompt: TypeAlias = str | Sequence[Message | dict[str, Any]] | ChatRequest
 
 
 class ChatOptions(TypedDict, total=False):
-    """What may be said beside the prompt; the fields of `ChatRequest`, with the same meanings."""
+    """What may be said beside the prompt; the fields of `ChatRequest`, with the same meanings, and more.
+
+    Attributes:
+        tools: Functions are called when the model asks for it, and the answer comes after that. A call
+            of a `Tool`, which has no function, is left to the caller: see `ChatReply.tool_calls`.
+        images: Paths, URLs, bytes, PIL images or matplotlib figures that go with the prompt.
+        output: A pydantic model, dataclass, TypedDict or any type pydantic knows: the answer is one of
+            them, in `ChatReply.value`. Else OutputInvalid is raised.
+        max_steps: Most requests for the prompt; 10 if not given.
+        repair: How often an answer that is no valid `output` is sent back; 2 if not given.
+    """
 
     model: str
     system: str | None
@@ -186,9 +196,13 @@ class ChatOptions(TypedDict, total=False):
     max_tokens: int | None
     stop: str | Sequence[str]
     thinking: ThinkingMode | None
-    tools: Sequence[Tool]
+    tools: Sequence[Tool | Callable[..., Any]]
     tool_choice: Literal["auto", "none", "any"] | None
     service_tier: Literal["standard", "priority"] | None
+    images: Sequence[Any]
+    output: Any
+    max_steps: int
+    repair: int
 
 
 def make_request(prompt: Prompt, options: ChatOptions, *, default_model: str) -> ChatRequest:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,26 +35,44 @@ from minimax_magic.auth.sources import (
     StaticKey,
 )
 from minimax_magic.auth.token_plan import TokenPlan
-from minimax_magic.client.client import ChatStream, Client, codec_for
+from minimax_magic.chats import Chats, check_fits, trimmed, unpaired, whole_turns
+from minimax_magic.client.client import Client, codec_for
+from minimax_magic.client.conversation import AnswerStream, Conversation, with_tools
 from minimax_magic.client.rate_limit import RateLimiter
 from minimax_magic.clock import Clock, SystemClock, utc
-from minimax_magic.config import AgentConfig, Settings, load_settings
-from minimax_magic.config_folders import label_of
+from minimax_magic.config import IN_MEMORY, AgentConfig, CacheMode, Settings, load_settings
+from minimax_magic.config_folders import absolute, label_of
+from minimax_magic.context.describe import Piece, context_text
 from minimax_magic.errors import ConfigError, CredentialsMissing, MinimaxError
-from minimax_magic.events import ChatReply, StreamEvent
-from minimax_magic.messages import ChatOptions, ChatRequest, Message, ThinkingMode, make_request
+from minimax_magic.events import ChatReply, TurnEvent
+from minimax_magic.messages import (
+    ChatOptions,
+    ChatRequest,
+    ImageBlock,
+    Message,
+    TextBlock,
+    ThinkingMode,
+    make_request,
+)
+from minimax_magic.models import model_info
 from minimax_magic.pricing import format_usd
 from minimax_magic.render.dry_run import Preview
+from minimax_magic.replay.answers import Replayer
+from minimax_magic.replay.store import ReplayStore, open_store
+from minimax_magic.structured import OutputType
 from minimax_magic.tokens import TokenUsage
+from minimax_magic.tools.calls import Hands
+from minimax_magic.tools.functions import ToolFunction
 from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.usage.account import AccountReader, AccountWatch
 from minimax_magic.usage.budget import limits, no_worst_case, worst_case
 from minimax_magic.usage.estimate import estimate_input, most_output
 from minimax_magic.usage.ledger import open_ledger
-from minimax_magic.usage.meter import Books, Purpose
+from minimax_magic.usage.meter import Books, Meter, Purpose
 from minimax_magic.usage.quota import QuotaAlert
 from minimax_magic.usage.rows import Billing, Booked, Label
 from minimax_magic.wire.address import Endpoint, resolve_endpoint
+from minimax_magic.wire.codec import check_images
 from minimax_magic.wire.http import mask
 from minimax_magic.world import LocalServer, World
 
@@ -68,6 +88,15 @@ class Ask:
         instruction: Added to the system prompt, for an output format.
         budget: US dollars that this cell may cost at most.
         notebook, kernel, cell: Where it is asked, for the ledger.
+        tools: Names of tools; None: those of the agent.
+        find_tool: Gives the function of a name; None: there are none.
+        images: Go before the prompt.
+        context: Data that goes behind it.
+        output: What the answer must be; None: text.
+        repair: How often an answer that is not is sent back.
+        fork: Name of the conversation to begin with a copy of.
+        trim: Leave out the oldest turns of a conversation that is too long.
+        cache, cache_file: Where answers are recorded and replayed.
     """
 
     prompt: str
@@ -87,6 +116,33 @@ class Ask:
     notebook: str | None = None
     kernel: str | None = None
     cell: str | None = None
+    tools: tuple[str, ...] | None = None
+    find_tool: Callable[[str], ToolFunction] | None = None
+    max_steps: int | None = None
+    images: tuple[ImageBlock, ...] = ()
+    context: tuple[Piece, ...] = ()
+    output: OutputType | None = None
+    repair: int | None = None
+    fork: str | None = None
+    trim: bool = False
+    cache: CacheMode | None = None
+    cache_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What a cell asks for, put together.
+
+    Attributes:
+        request: With its tools.
+        bare: The same without those that are run here.
+    """
+
+    request: ChatRequest
+    bare: ChatRequest
+    functions: tuple[ToolFunction, ...]
+    max_steps: int | None
+    notices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +167,18 @@ class Status:
 
 
 class Turn:
-    """One prepared request: nothing was sent yet, and everything that could be wrong was checked."""
+    """One prepared turn: nothing was sent yet, and everything that could be wrong was checked."""
 
-    def __init__(self, world: World, ask: Ask, stream: ChatStream) -> None:
+    def __init__(
+        self, world: World, ask: Ask, stream: AnswerStream, conversation: Conversation | None
+    ) -> None:
         self._world = world
         self._ask = ask
         self._stream = stream
+        self._conversation = conversation
         self.model = stream.request.model
         self.chat = ask.chat
-        self.number = 1 + sum(m.role == "assistant" for m in stream.request.messages)
+        self.number = len(whole_turns(stream.request.messages))
 
     @property
     def reply(self) -> ChatReply:
@@ -128,23 +187,37 @@ class Turn:
 
     @property
     def booked(self) -> Booked | None:
-        """The figures of the request, as the ledger has them; None before it went out."""
+        """The figures of its requests, as the ledger has them; None before the first went out."""
         return self._stream.booked
 
-    async def events(self) -> AsyncGenerator[StreamEvent, None]:
+    async def events(self) -> AsyncGenerator[TurnEvent, None]:
         async with self._stream as stream:
             async for event in stream:
                 yield event
 
-    def keep(self) -> None:
-        """Makes a finished turn part of its chat. An interrupted one is not: it has no whole answer.
+    def keep(self, *, whole: bool = True) -> bool:
+        """Makes a turn part of its chat, and tells whether it did.
 
-        Nor is one that came to no answer, such as thinking that used up all tokens: the server
+        One that came to no answer is not kept, such as thinking that used up all tokens: the server
         refuses empty turns (2013), and the chat could never go on.
+
+        Args:
+            whole: It came to its end. Of one that did not, what tools did is kept, since it happened,
+                and nothing if there was none.
         """
+        if self._ask.chat is None:
+            return False
         reply = self.reply
-        if self._ask.chat is not None and (reply.text.strip() or reply.tool_calls):
-            self._world.chats[self._ask.chat] = (*self._stream.request.messages, reply.message)
+        said: tuple[Message, ...] = ()
+        if whole and (reply.text.strip() or reply.tool_calls):
+            said = reply.messages
+        elif self._conversation is not None and self._conversation.called:
+            said = tuple(self._conversation.history)
+        messages = (*self._stream.request.messages, *said)
+        if not said or unpaired(messages) is not None:  # a call that nobody asked for has no result
+            return False
+        self._world.chats[self._ask.chat] = messages
+        return True
 
 
 class Session:
@@ -198,27 +271,75 @@ class Session:
         self.world = self.real if server is None else self.world_of(server)
 
     @property
-    def chats(self) -> dict[str, tuple[Message, ...]]:
+    def chats(self) -> Chats:
         return self.world.chats
 
     def settings(self) -> Settings:
         """The settings as of now, of what is in use."""
         return self.world.settings()
 
-    def prepare(self, ask: Ask) -> Turn:
+    def prepare(self, ask: Ask, hands: Hands | None = None) -> Turn:
         """Everything short of sending.
+
+        Args:
+            hands: Run tools; None: the loop that reads the answer does.
 
         Raises:
             ConfigError: An option, a file or a variable is wrong.
-            CredentialsMissing: There is no key.
+            CredentialsMissing: There is no key, and one is needed.
         """
         _check_prompt(ask)
         world = self.world
         settings = world.settings()
-        request = _request(world, ask, settings)
-        client = self._client(world, settings, world.credential(settings), ask.flavor)
+        draft = _draft(world, ask, settings)
+        send = self._sender(world, ask, settings)
+        if not (draft.functions or ask.output or draft.notices):
+            return Turn(world, ask, send(draft.request), None)
+        conversation = Conversation(
+            send,
+            draft.bare,
+            functions=draft.functions,
+            hands=hands,
+            max_steps=draft.max_steps,
+            output=ask.output,
+            repair=ask.repair,
+            check=partial(check_fits, chat=ask.chat),
+            notices=draft.notices,
+        )
+        return Turn(world, ask, conversation, conversation)
+
+    def _sender(
+        self, world: World, ask: Ask, settings: Settings
+    ) -> Callable[[ChatRequest], AnswerStream]:
+        """What answers the requests of a cell: the server, recordings, or both."""
         purpose = _purpose(ask, settings)
-        return Turn(world, ask, client.stream(request, whole=ask.whole, purpose=purpose))
+        mode = ask.cache or settings.cache
+        send: Callable[[ChatRequest], AnswerStream] | None = None
+        simulated: bool | None = None
+        if mode != "replay":
+            credential = world.credential(settings)
+            client = self._client(world, settings, credential, ask.flavor)
+            send = partial(client.send, whole=ask.whole, purpose=purpose)
+            if mode == "off":
+                return send
+            flavor = client.endpoint.flavor
+            simulated = self.is_simulated(world, settings, credential)
+        else:
+            flavor = resolve_endpoint(settings.base_url, ask.flavor or settings.api_flavor).flavor
+            if world.simulator is not None:
+                simulated = True
+        store, label = _store(ask, settings)
+        return Replayer(
+            store=store,
+            label=label,
+            mode=mode,
+            send=send,
+            flavor=flavor.value,
+            simulated=simulated,
+            meter=Meter(self.books(settings), flavor, region="replay", simulated=bool(simulated)),
+            purpose=purpose,
+            clock=self.clock,
+        ).open
 
     def preview(self, ask: Ask) -> Preview:
         """What `prepare` would have sent, and what it could cost. Works without a credential.
@@ -229,21 +350,21 @@ class Session:
         _check_prompt(ask)
         world = self.world
         settings = world.settings()
-        request = _request(world, ask, settings)
-        notices: tuple[str, ...] = ()
+        draft = _draft(world, ask, settings)
+        request, notices = draft.request, draft.notices
         secrets: tuple[str, ...] = ()
         simulated = world.simulator is not None
         try:
             credential = world.credential(settings)
         except CredentialsMissing as missing:
             endpoint = resolve_endpoint(settings.base_url, ask.flavor or settings.api_flavor)
-            notices = (str(missing),)
+            notices = (*notices, str(missing))
         else:
             endpoint = endpoint_for(settings, credential, ask.flavor)
             simulated = self.is_simulated(world, settings, credential)
             secrets = _secrets(credential)
         encoded = codec_for(endpoint.flavor).encode(request, stream=not ask.whole)
-        body = json.dumps(json.loads(encoded.body), indent=2, ensure_ascii=False)
+        body = json.dumps(_shortened(json.loads(encoded.body)), indent=2, ensure_ascii=False)
         prices, tier = settings.prices, request.service_tier
         tokens = TokenUsage(input_tokens=estimate_input(request))
         shown = Preview(
@@ -480,6 +601,15 @@ def _identity(credential: Credential | Login) -> tuple[Any, ...]:
     return (credential.file.path, credential.bundle.region)
 
 
+def _store(ask: Ask, settings: Settings) -> tuple[ReplayStore, str]:
+    """Where recorded answers are, and what that is called."""
+    file = ask.cache_file or settings.cache_file
+    if file == IN_MEMORY:
+        return open_store(file), "memory"
+    label = ask.cache_file or label_of(Path(file), settings.start)
+    return open_store(str(absolute(file, settings.start)), label), label
+
+
 def _secrets(credential: Credential | Login) -> tuple[str, ...]:
     if isinstance(credential, Credential):
         return (credential.secret.get_secret_value(),)
@@ -496,14 +626,77 @@ def _check_prompt(ask: Ask) -> None:
         raise ConfigError("The prompt is empty.", hint="Write it below the %%minimax line.")
 
 
-def _request(world: World, ask: Ask, settings: Settings) -> ChatRequest:
+def _draft(world: World, ask: Ask, settings: Settings) -> _Draft:
     agent = settings.agent(ask.agent) if ask.agent else None
-    history = () if ask.new or ask.chat is None else world.chats.get(ask.chat, ())
-    return make_request(
-        [*history, {"role": "user", "content": ask.prompt}],
-        _options(ask, agent),
-        default_model=settings.model,
-    )
+    options = _options(ask, agent)
+    prompt = _prompt(ask, options.get("model") or settings.model)
+    bare = make_request([*_history(world, ask), prompt], options, default_model=settings.model)
+    names = ask.tools if ask.tools is not None else agent.tools if agent is not None else ()
+    functions = tuple(map(_finder(ask, agent), names))
+    steps = ask.max_steps if ask.max_steps is not None else agent.max_steps if agent else None
+    request = with_tools(bare, functions, ask.output)
+    check_images(request)
+    notices: tuple[str, ...] = ()
+    if ask.trim:
+        request, dropped = trimmed(request)
+        if dropped:
+            bare = bare.model_copy(update={"messages": request.messages})
+            oldest = "oldest turn" if dropped == 1 else f"{dropped:,} oldest turns"
+            were = "was" if dropped == 1 else "were"
+            notices = (f"the {oldest} of the chat {were} left out.",)
+    check_fits(request, chat=ask.chat)
+    return _Draft(request, bare, functions, steps, notices)
+
+
+def _history(world: World, ask: Ask) -> tuple[Message, ...]:
+    if ask.fork is not None:
+        return world.chats.existing(ask.fork)
+    if ask.new or ask.chat is None:
+        return ()
+    return world.chats.get(ask.chat, ())
+
+
+def _prompt(ask: Ask, model: str) -> Message:
+    """What the person says: images first, where models look first, then the words, then the data.
+
+    The picture of a figure goes along with what is told of it, unless the model is known not to see.
+    """
+    info = model_info(model)
+    pictures = [piece.image for piece in ask.context if piece.image is not None]
+    seen = pictures if info is None or info.vision else []
+    told = (TextBlock(text=context_text(ask.context)),) if ask.context else ()
+    return Message(role="user", content=(*ask.images, *seen, TextBlock(text=ask.prompt), *told))
+
+
+def _finder(ask: Ask, agent: AgentConfig | None) -> Callable[[str], ToolFunction]:
+    """What finds a tool. Of one that only the agent's file names, an error says so."""
+
+    def find(name: str) -> ToolFunction:
+        try:
+            if ask.find_tool is None:
+                raise ConfigError(f"There is no tool {name}.", hint="Tools need a notebook's cell.")
+            return ask.find_tool(name)
+        except ConfigError as error:
+            if ask.tools is None and agent is not None:
+                error.message = f"{error.message.rstrip('.')} (a tool of {agent.place})."
+            raise
+
+    return find
+
+
+def _shortened(value: Any) -> Any:
+    """A request's body without the data of its images, which nobody can read."""
+    if isinstance(value, dict):
+        return {name: _shortened(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_shortened(part) for part in value]
+    if isinstance(value, str) and len(value) > _MOST_DATA and _DATA.fullmatch(value):
+        return f"{value[:40]}... ({len(value):,} characters of base64)"
+    return value
+
+
+_MOST_DATA = 200
+_DATA = re.compile(r"(?:data:[\w/+.-]+;base64,)?[A-Za-z0-9+/]+={0,2}")
 
 
 def _purpose(ask: Ask, settings: Settings) -> Purpose:

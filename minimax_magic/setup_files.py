@@ -151,6 +151,13 @@ prices:
 # The file that records what every request used; ./ is where config/ is, and ":memory:" (in quotes)
 # is a record that ends with the kernel. (MINIMAX_LEDGER, else the usual one in the data folder)
 # ledger: ./usage.sqlite3
+# Recorded answers, which cost nothing a second time. off: none; record: give those that there are, and
+# record the others; replay: give them, and send nothing; refresh: ask for all of them anew.
+# (MINIMAX_CACHE, else off)
+# cache: record
+# The file that keeps them; one that ends in .json is text, for git.
+# (MINIMAX_CACHE_FILE, else the usual one in the data folder)
+# cache_file: ./replay.json
 """
 
 
@@ -173,6 +180,10 @@ agents:
     # top_p: 0.95
     # Most tokens of an answer, thinking included. (as without an agent)
     # max_tokens: 4096
+    # Functions of the notebook that it may call. (those that the cell names)
+    # tools: [search]
+    # How often it is asked for one prompt at most, 1 to 100: once more after each call. (10)
+    # max_steps: 10
 """
 
 

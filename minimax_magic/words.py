@@ -15,3 +15,8 @@ def duration(seconds: float) -> str:
 def system_reason(error: OSError) -> str:
     """What the system says was wrong, to stand behind a colon: `permission denied`."""
     return (error.strerror or "unknown reason").lower()
+
+
+def plural(count: int, noun: str) -> str:
+    """The noun for so many of them: `plural(2, "request")` is `requests`."""
+    return noun if count == 1 else f"{noun}s"

@@ -27,9 +27,9 @@ from minimax_magic.auth.sources import (
     find_credential,
 )
 from minimax_magic.auth.store import SecretStore
+from minimax_magic.chats import Chats
 from minimax_magic.config import AuthSettings, Settings
 from minimax_magic.errors import CredentialsMissing, MinimaxError
-from minimax_magic.messages import Message
 
 
 class LocalServer(Protocol):
@@ -66,7 +66,7 @@ class World:
 
     def __init__(self, load: Callable[[], Settings], simulator: LocalServer | None = None) -> None:
         self.simulator = simulator
-        self.chats: dict[str, tuple[Message, ...]] = {}
+        self.chats = Chats()
         self.session_key: SecretStr | None = None
         self.moved: Moved | None = None
         self._load = load

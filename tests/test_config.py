@@ -109,7 +109,10 @@ def test_without_any_file_the_defaults_are_the_reference_page(project: Project) 
     assert settings.prices is BUILT_IN
     assert settings.budget == BudgetSettings(cell=None, kernel=None, day=None, month=None)
     assert settings.ledger == str(project.root / "data/usage.sqlite3")
+    assert settings.cache == "off"
+    assert settings.cache_file == str(project.root / "data/replay.sqlite3")
     names = ("prices", "budget.cell", "budget.kernel", "budget.day", "budget.month", "ledger")
+    names += ("cache", "cache_file")
     assert {settings.sources[name] for name in names} == {"default"}
 
 
@@ -369,6 +372,12 @@ def test_budgets(project: Project) -> None:
     assert project.load(DAY="7.5").budget.day == Decimal("7.5")
 
 
+FILES = pytest.mark.parametrize(
+    ("key", "usual"), [("ledger", "usage.sqlite3"), ("cache_file", "replay.sqlite3")]
+)
+
+
+@FILES
 @pytest.mark.parametrize(
     ("written", "path"),
     [
@@ -377,30 +386,94 @@ def test_budgets(project: Project) -> None:
         ("/var/u.db", "/var/u.db"),
         ("~/u.db", "{home}/u.db"),
         ("':memory:'", ":memory:"),
-        ("'${WHERE:-}'", "{root}/data/usage.sqlite3"),
+        ("'${WHERE:-}'", "{root}/data/{usual}"),
     ],
 )
-def test_the_ledger_of_the_file(project: Project, written: str, path: str) -> None:
+def test_a_file_that_llm_yaml_names(
+    project: Project, key: str, usual: str, written: str, path: str
+) -> None:
     """A relative path begins at the folder that holds config/, also for a notebook below it."""
     below = project.root / "a/b"
     below.mkdir(parents=True)
-    project.llm(f"ledger: {written}")
+    project.llm(f"{key}: {written}")
     settings = project.load(below, MINIMAX_DATA_DIR=str(project.root / "data"))
-    assert settings.ledger == path.format(root=project.root, home=os.path.expanduser("~"))
+    home = os.path.expanduser("~")
+    assert getattr(settings, key) == path.format(root=project.root, home=home, usual=usual)
     said = "default" if "WHERE" in written else "../../config/llm.yaml line 1"
-    assert settings.sources["ledger"] == said
+    assert settings.sources[key] == said
 
 
-def test_the_ledger_of_the_variable(project: Project) -> None:
-    """MINIMAX_LEDGER wins over the file, and begins at the working folder."""
+@FILES
+def test_a_file_that_a_variable_names(project: Project, key: str, usual: str) -> None:
+    """MINIMAX_LEDGER and MINIMAX_CACHE_FILE win over llm.yaml, and begin at the working folder."""
     below = project.root / "a"
     below.mkdir()
-    project.llm("ledger: file.db")
-    settings = project.load(below, MINIMAX_LEDGER="env.db")
-    assert settings.ledger == str(below / "env.db")
-    assert settings.sources["ledger"] == "environment MINIMAX_LEDGER"
-    assert project.load(below, MINIMAX_LEDGER=":memory:").ledger == ":memory:"
-    assert project.load(below, MINIMAX_LEDGER=" ").ledger == str(project.root / "file.db")
+    project.llm(f"{key}: file.db")
+    variable = f"MINIMAX_{key.upper()}"
+    settings = project.load(below, **{variable: "env.db"})
+    assert getattr(settings, key) == str(below / "env.db")
+    assert settings.sources[key] == f"environment {variable}"
+    assert getattr(project.load(below, **{variable: ":memory:"}), key) == ":memory:"
+    assert getattr(project.load(below, **{variable: " "}), key) == str(project.root / "file.db")
+
+
+@pytest.mark.parametrize("mode", ["off", "record", "replay", "refresh"])
+def test_the_cache_of_the_file(project: Project, mode: str) -> None:
+    """Each mode as a plain word, `off` too, which other YAML readers take for false."""
+    project.llm(f"retry: {{}}\ncache: {mode}")
+    settings = project.load()
+    assert (settings.cache, settings.sources["cache"]) == (mode, "config/llm.yaml line 2")
+
+
+def test_the_cache_of_the_variable(project: Project) -> None:
+    """MINIMAX_CACHE wins over the file, so that CI can replay what is recorded elsewhere."""
+    project.llm("cache: record")
+    settings = project.load(MINIMAX_CACHE=" Replay ")
+    assert (settings.cache, settings.sources["cache"]) == ("replay", "environment MINIMAX_CACHE")
+    assert project.load(MINIMAX_CACHE="").cache == "record"
+    project.llm("cache: '${MODE:-}'")
+    assert project.load(MODE="refresh").cache == "refresh"
+    settings = project.load()
+    assert (settings.cache, settings.sources["cache"]) == ("off", "default")
+
+
+def test_a_cache_that_does_not_exist(project: Project) -> None:
+    """The error names all that do, and where the word stands."""
+    known = "must be 'off', 'record', 'replay' or 'refresh'"
+    project.llm("cache: always")
+    assert project.problem() == f"config/llm.yaml line 1: cache {known}, not 'always'."
+    assert project.problem(MINIMAX_CACHE="sk-1") == (
+        f"The environment variable MINIMAX_CACHE {known}."
+    )
+
+
+def test_the_tools_of_an_agent(project: Project) -> None:
+    """Names in their order, each once, and how often it may be asked; none by default."""
+    project.agents(
+        "agents:\n  - {id: a, tools: [f, ' g ', f], max_steps: 3}\n  - {id: b, tools: , max_steps: }\n"
+    )
+    settings = project.load()
+    a, b = settings.agent("a"), settings.agent("b")
+    assert (a.tools, a.max_steps) == (("f", "g"), 3)
+    assert (b.tools, b.max_steps) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("tools: f,g", "tools in agents must be a list."),
+        ("tools: [f, '']", "tools[1] in agents must not be empty."),
+        ("tools: [[f]]", "tools[0] in agents must be text, not a list."),
+        ("max_steps: 0", "max_steps in agents must be 1 or more, not '0'."),
+        ("max_steps: 101", "max_steps in agents must be 100 or less, not '101'."),
+        ("max_steps: many", "max_steps in agents must be a whole number, not 'many'."),
+        ("tool: [f]", "unknown key 'tool' in agents. Did you mean 'tools'?"),
+    ],
+)
+def test_mistakes_about_tools(project: Project, line: str, told: str) -> None:
+    """Each is one sentence with file and line."""
+    project.agents(f"agents:\n  - id: a\n    {line}")
+    assert project.problem().endswith(f".yaml line 3: {told}")
 
 
 @pytest.mark.parametrize(
@@ -846,6 +919,9 @@ LEAKS: list[tuple[str, Callable[[Project], None]]] = [
     ("budget", lambda p: p.llm("budget: {day: '${SECRET}'}")),
     ("budget as written", lambda p: p.llm("budget: sk-secretfile")),
     ("ledger", lambda p: p.llm("ledger: [sk-secretfile, '${SECRET}']")),
+    ("cache", lambda p: p.llm("cache: '${SECRET}'")),
+    ("cache as a variable", lambda p: p.llm("cache: off")),
+    ("tools", lambda p: p.agents("agents: [{id: a, tools: ['', '${SECRET}', sk-secretx]}]")),
     ("agent", lambda p: p.agents("agents: [{id: a, temperature: '${SECRET}'}]")),
     ("variable", lambda p: p.minimax("api_key: sk-secretfile")),
 ]
@@ -860,6 +936,8 @@ def test_no_error_shows_a_secret(
     environ = {"SECRET": "sk-secretenv", "MINIMAX_API_KEY": "sk-secretkey"}
     if what == "variable":
         environ["MINIMAX_IDLE_TIMEOUT_S"] = "sk-secretvariable"
+    if what == "cache as a variable":
+        environ["MINIMAX_CACHE"] = "sk-secretvariable"
     error = caught(lambda: project.load(**environ))
     assert isinstance(error, ConfigError)
     text = shown_everywhere(error)

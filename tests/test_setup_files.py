@@ -82,6 +82,7 @@ def test_choices_are_read_back(tmp_path: Path) -> None:
     assert agent.model == "my: model #1"
     assert agent.system_prompt == "Say: \"yes\".\n- or '#no'"
     assert (agent.temperature, agent.top_p, agent.max_tokens) == (None, None, None)
+    assert (agent.tools, agent.max_steps) == ((), None)
 
 
 def test_the_server_is_left_to_the_login_unless_it_is_known(tmp_path: Path) -> None:
@@ -106,12 +107,14 @@ def test_what_is_commented_out_loads_too(tmp_path: Path) -> None:
     assert settings.auth.code_endpoint is None
     assert all(getattr(settings.budget, name) > 0 for name in BudgetSettings.model_fields)
     assert settings.ledger == str(tmp_path / "usage.sqlite3")
+    assert (settings.cache, settings.cache_file) == ("record", str(tmp_path / "replay.json"))
     price, listed = (t.find("MiniMax-M2.5") for t in (settings.prices, BUILT_IN))
     assert price is not None
     assert listed is not None
     assert replace(price, source=listed.source) == listed  # the example is the list's own
     agent = settings.agent("ana")
     assert (agent.temperature, agent.top_p, agent.max_tokens) == (0.3, 0.95, 4096)
+    assert (agent.tools, agent.max_steps) == (("search",), 10)
 
 
 @pytest.mark.parametrize(

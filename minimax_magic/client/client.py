@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from minimax_magic.auth.sources import AuthSource
+from minimax_magic.client.advice import advice_on
 from minimax_magic.client.rate_limit import RateLimiter
 from minimax_magic.client.retry import Attempts, RetryPolicy
 from minimax_magic.clock import Clock
@@ -64,6 +65,10 @@ from minimax_magic.wire.openai_compat import OpenAICompatCodec
 from minimax_magic.wire.remains import Quota
 from minimax_magic.wire.sse import SSEParser
 from minimax_magic.wire.stop import StopCutter
+from minimax_magic.wire.xml_calls import XmlCalls
+
+if TYPE_CHECKING:
+    from minimax_magic.client.conversation import AnswerStream
 
 _CODECS: dict[ApiFlavor, Codec] = {
     ApiFlavor.OPENAI_COMPAT: OpenAICompatCodec(),
@@ -79,6 +84,8 @@ def codec_for(flavor: ApiFlavor) -> Codec:
 # A whole answer comes in one piece after the model is done, so silence before it is no fault: the
 # longest answers take about this many times the pause that would end a stream.
 _WHOLE_ANSWER_PATIENCE = 10
+# Options that may take more than one request.
+_OF_TURNS = frozenset({"tools", "images", "output", "max_steps", "repair"})
 # What is no answer yet: if all fails after it, the request may still be made again.
 _PRELUDE = (Started, UsageUpdate)
 # How long to wait for the end of a body whose answer is complete, to keep the connection for the
@@ -148,12 +155,17 @@ class Client:
 
         Args:
             prompt: A string, a list of messages, or a `ChatRequest`.
-            **options: Fields of `ChatRequest`; they win over those of a request.
+            **options: See `ChatOptions`; they win over those of a request.
 
         Raises:
             MinimaxError: Any of the tree in `minimax_magic.errors` but `StreamInterrupted`'s
                 `cancelled`.
         """
+        if options.keys() & _OF_TURNS:
+            async with self.stream(prompt, whole=True, **options) as turn:
+                async for _ in turn:
+                    pass
+            return turn.reply
         request = make_request(prompt, options, default_model=self.model)
         encoded = self._codec.encode(request, stream=False)
         tries = self._tries(request, self._purpose)
@@ -174,17 +186,31 @@ class Client:
         whole: bool = False,
         purpose: Purpose | None = None,
         **options: Unpack[ChatOptions],
-    ) -> ChatStream:
+    ) -> AnswerStream:
         """The answer as it comes; arguments as for `chat`.
 
         Use it as `async with client.stream(...) as stream: async for event in stream: ...`. Leaving
-        the block closes the connection, which is what stops the server from working on.
+        the block closes the connection, which is what stops the server from working on. With functions
+        as tools, and with `output`, its events are those of all requests that it takes.
 
         Args:
             whole: Ask for the answer in one piece; the events are the same, but come at the end.
             purpose: Whom it is for, prices and budget; None: those of the client.
         """
+        if options.keys() & _OF_TURNS:
+            from minimax_magic.client.turns import conversation  # only those who use it pay for it
+
+            def ask(request: ChatRequest) -> ChatStream:
+                return self.send(request, whole=whole, purpose=purpose)
+
+            return conversation(ask, prompt, options, default_model=self.model)
         request = make_request(prompt, options, default_model=self.model)
+        return self.send(request, whole=whole, purpose=purpose)
+
+    def send(
+        self, request: ChatRequest, *, whole: bool = False, purpose: Purpose | None = None
+    ) -> ChatStream:
+        """The answer to exactly one request; arguments as for `stream`."""
         builder = ReplyBuilder(request.model)
         tries = self._tries(request, purpose or self._purpose)
         return ChatStream(self._events(builder, tries, stream=not whole), builder, tries)
@@ -239,6 +265,9 @@ class Client:
                         for event in batch:
                             builder.apply(event)
                             yield event
+                if advice := advice_on(tries.reply(builder), tries.request):
+                    builder.apply(Notice(advice))
+                    yield Notice(advice)
                 return
             except MinimaxError as error:
                 if isinstance(error, _AnswerLost):
@@ -310,6 +339,9 @@ class Client:
             response.close()
         if booking is not None:
             booking.saw(events)
+        if request.tools:
+            reader = XmlCalls(request.tools)
+            events = [*reader.feed(events), *reader.flush()]
         if any(request.stop):
             events = _cut(events, StopCutter(request.stop))
         failed = _pop_failure(events)
@@ -317,6 +349,9 @@ class Client:
         for event in [*events[:1], *tries.notices(encoded), *events[1:]]:
             builder.apply(event)
         reply = tries.reply(builder)
+        if advice := advice_on(reply, request):
+            builder.apply(Notice(advice))
+            reply = tries.reply(builder)
         if failed is not None:
             if all(isinstance(event, _PRELUDE) for event in events):
                 if booking is not None:
@@ -341,6 +376,8 @@ class Client:
         decoder = self._codec.decoder(info)
         cutter = StopCutter(tries.request.stop) if any(tries.request.stop) else None
         batches = _read_answer(response, decoder, info, stream=stream)
+        if tries.request.tools:
+            batches = _read_xml_calls(batches, XmlCalls(tries.request.tools))
         if cutter is not None:
             batches = _cut_at_stop(batches, cutter)
         held: list[StreamEvent] = []
@@ -602,6 +639,20 @@ async def _read_to_end(chunks: AsyncIterator[bytes]) -> None:
                 pass
     except (TimeoutError, APIConnectionError):
         return  # the answer is complete; the connection is then simply not used again
+
+
+async def _read_xml_calls(
+    batches: AsyncGenerator[list[StreamEvent], None], reader: XmlCalls
+) -> AsyncGenerator[list[StreamEvent], None]:
+    """Calls that were written as text become calls."""
+    async with aclosing(batches):
+        try:
+            async for batch in batches:
+                yield reader.feed(batch)
+        except APIConnectionError:
+            yield reader.flush()
+            raise
+        yield reader.flush()
 
 
 async def _cut_at_stop(

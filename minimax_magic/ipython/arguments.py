@@ -15,7 +15,7 @@ from minimax_magic.ipython.cell_errors import LineError
 if TYPE_CHECKING:
     from decimal import Decimal
 
-Values = Literal["", "models", "agents", "chats", "regions"]
+Values = Literal["", "models", "agents", "chats", "regions", "names", "tools", "jobs"]
 
 
 # `%load_ext` waits for this module, so the two records below are none of the dataclasses used elsewhere:
@@ -26,7 +26,7 @@ class Option(NamedTuple):
     Attributes:
         metavar: What its value is called; empty for a flag.
         values: Which names of the session complete it with Tab.
-        trait: Whether `%config MiniMaxMagics.<name>` sets its default.
+        many: Whether it may be given several times, or several values with commas between them.
     """
 
     flag: str
@@ -35,10 +35,12 @@ class Option(NamedTuple):
     convert: Callable[[str], Any] = str
     choices: tuple[str, ...] = ()
     values: Values = ""
+    many: bool = False
 
     @property
     def name(self) -> str:
-        return self.flag.removeprefix("--").replace("-", "_")
+        name = self.flag.removeprefix("--").replace("-", "_")
+        return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def _dollars(text: str) -> Decimal:
@@ -53,10 +55,27 @@ def _dollars(text: str) -> Decimal:
     return usd
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("--model", "model id, for instance MiniMax-M2.5", "ID", values="models"),
     Option(
-        "--agent", "agent of config/agents.d: model, system prompt, ...", "NAME", values="agents"
+        "--agent",
+        "agent of config/agents.d: model, system prompt, tools, ...",
+        "NAME",
+        values="agents",
     ),
     Option(
         "--flavor",
@@ -67,17 +86,54 @@ OPTIONS: tuple[Option, ...] = (
     Option("--system", "system prompt, in quotes", "TEXT"),
     Option("--temperature", "0 to 2", "T", float),
     Option("--top-p", "0 to 1", "P", float),
-    Option("--max-tokens", "most output tokens, thinking included", "N", int),
+    Option("--max-tokens", "most output tokens, thinking included", "N", _positive),
     Option("--thinking", "whether the model thinks first", "WHEN", choices=("on", "off", "auto")),
     Option("--no-stream", "wait for the whole answer"),
+    Option(
+        "--tools",
+        "functions of yours that the model may call",
+        "NAMES",
+        values="tools",
+        many=True,
+    ),
+    Option("--max-steps", "most requests for this cell: 10 if not given", "N", _positive),
+    Option("--confirm", "ask before each call"),
+    Option(
+        "--image",
+        "a variable, file or URL; may be given several times",
+        "IMAGE",
+        values="names",
+        many=True,
+    ),
+    Option(
+        "--ctx",
+        "variables, functions, _error, In[3], Out[3] to send along, described",
+        "NAMES",
+        values="names",
+        many=True,
+    ),
+    Option("--rows", "rows of tables to send along: 0 if not given", "N", _count),
+    Option("--as", "type of the answer: the variable receives a valid value", "TYPE", values="names"),
+    Option("--repair", "how often an answer that is not valid is sent back: 2", "N", _count),
     Option(
         "--format",
         "how the answer is shown",
         "FORM",
-        choices=("markdown", "text", "code", "json"),
+        choices=("markdown", "text", "code", "json", "html", "math"),
     ),
+    Option("--allow-remote-images", "load images that the answer links to"),
     Option("--chat", "go on with the conversation of that name", "NAME", values="chats"),
     Option("--new", "begin that conversation anew"),
+    Option("--fork", "begin it with a copy of another one", "NAME", values="chats"),
+    Option("--trim", "leave out its oldest turns if it is too long for the model"),
+    Option("--bg", "answer in the background: the next cells can run"),
+    Option(
+        "--cache",
+        "whether answers are recorded, and replayed without asking again",
+        "MODE",
+        choices=("record", "replay", "refresh", "off"),
+    ),
+    Option("--cache-file", "where: a .json file goes well with git", "FILE"),
     Option("--budget", "US dollars that this cell may cost at most", "USD", _dollars),
     Option("--dry-run", "show what would be sent and what it could cost; send nothing"),
     Option("--raw", "send the cell as it is: {{...}} is not evaluated"),
@@ -93,6 +149,15 @@ SUBCOMMANDS = {
     "usage": "tokens, cost and what is left of the plan, live",
     "dashboard": "where the money went: charts, tables, CSV",
     "cost": "what a query costs, and how long a budget lasts",
+    "fix": "explain the last error and offer a corrected cell",
+    "chats": "the conversations there are",
+    "history": "what was said in one",
+    "forget": "delete one, or its last turn",
+    "save": "write one to a file",
+    "load": "read it back",
+    "jobs": "what runs in the background",
+    "wait": "until that is done",
+    "cancel": "stop it",
     "setup": "write a commented config/llm.yaml and an agent",
     "simulator": "answer from a local simulator: no key, no network, no cost",
     "simulator off": "back to the configured server",
@@ -106,7 +171,17 @@ COMMAND_OPTIONS: dict[str, dict[str, str]] = {
     "usage": {"--text": ""},
     "dashboard": {"--text": "", "--csv": "FILE"},
     "cost": {"--budget": "USD"},
+    "forget": {"--last": ""},
     "setup": {"--force": ""},
+}
+# the names that may stand behind one; those in brackets may be left out
+COMMAND_NAMES: dict[str, str] = {
+    "history": "[NAME]",
+    "forget": "[NAME]",
+    "save": "NAME FILE",
+    "load": "[NAME] FILE",
+    "wait": "[JOB]",
+    "cancel": "JOB",
 }
 # the last is any other token, which has a digit somewhere; long words have none
 _KEY_LIKE = re.compile(r"(sk-|eyJ)[\w.-]{8,}|(?=\D*\d)[\w-]{40,}")
@@ -117,10 +192,12 @@ class Command(NamedTuple):
 
     Attributes:
         options: By flag; True for one without a value.
+        names: The words behind it.
     """
 
     name: str
     options: dict[str, Any]
+    names: tuple[str, ...] = ()
 
     def has(self, flag: str) -> bool:
         return flag in self.options
@@ -135,7 +212,11 @@ def parse_command(prompt: str) -> Command | None:
     words = _words(prompt)
     if (name := " ".join(words)) in SUBCOMMANDS:
         return Command(name, {})
-    if not words or words[0] not in COMMAND_OPTIONS:
+    if not words:
+        return None
+    if words[0] in COMMAND_NAMES:
+        return _command_with_names(words[0], words[1:])
+    if words[0] not in COMMAND_OPTIONS:
         return None
     signs_in = words[0] in ("login", "logout", "setup")
     if signs_in and any(_KEY_LIKE.fullmatch(part) for word in words[1:] for part in _parts(word)):
@@ -146,6 +227,25 @@ def parse_command(prompt: str) -> Command | None:
     if not words[1].startswith("--"):
         return None
     return Command(words[0], _command_options(words[0], words[1:]))
+
+
+def _command_with_names(command: str, words: list[str]) -> Command | None:
+    """One with as many names as it takes; with more, or with words that can be no file or number of
+    a job, it is a prompt that begins like a command."""
+    flags = [word for word in words if word.startswith("--")]
+    names = tuple(word for word in words if not word.startswith("--"))
+    wanted = COMMAND_NAMES[command].split()
+    least = sum(not name.startswith("[") for name in wanted)
+    if not least <= len(names) <= len(wanted):
+        return None
+    kind = wanted[-1].strip("[]")
+    if names and kind in _LOOKS_LIKE and not _LOOKS_LIKE[kind].search(names[-1]):
+        return None
+    return Command(command, _command_options(command, flags), names)
+
+
+# What the last name of a command must look like: `save the whales` and `cancel culture` are prompts.
+_LOOKS_LIKE = {"FILE": re.compile(r"[./\\~]"), "JOB": re.compile(r"\d")}
 
 
 def _words(text: str) -> list[str]:
@@ -165,15 +265,15 @@ def _parts(word: str) -> list[str]:
 
 
 def _command_options(name: str, words: list[str]) -> dict[str, Any]:
-    known = COMMAND_OPTIONS[name]
+    known = COMMAND_OPTIONS.get(name, {})
     found: dict[str, Any] = {}
     rest = iter(words)
     for word in rest:
         flag, equals, value = word.partition("=")
         if flag not in known:
+            there = f" There are {', '.join(known)}." if known else ""
             raise LineError(
-                f"%minimax {name} has no option {flag}.{_similar(flag, list(known))} "
-                f"There are {', '.join(known)}."
+                f"%minimax {name} has no option {flag}.{_similar(flag, list(known))}{there}"
             )
         if not known[flag]:
             if equals:
@@ -193,10 +293,12 @@ class Options:
     Attributes:
         into: The variable that receives the reply.
         prompt: The rest of a `%minimax` line.
+        marked: Whether ` -- ` marks that as a prompt, even if it reads like a command.
     """
 
     into: str | None = None
     prompt: str = ""
+    marked: bool = False
     model: str | None = None
     agent: str | None = None
     flavor: str | None = None
@@ -206,9 +308,23 @@ class Options:
     max_tokens: int | None = None
     thinking: str | None = None
     no_stream: bool = False
+    tools: tuple[str, ...] = ()
+    max_steps: int | None = None
+    confirm: bool = False
+    image: tuple[str, ...] = ()
+    ctx: tuple[str, ...] = ()
+    rows: int | None = None
+    as_: str | None = None
+    repair: int | None = None
     format: str | None = None
+    allow_remote_images: bool = False
     chat: str | None = None
     new: bool = False
+    fork: str | None = None
+    trim: bool = False
+    bg: bool = False
+    cache: str | None = None
+    cache_file: str | None = None
     budget: Decimal | None = None
     dry_run: bool = False
     raw: bool = False
@@ -256,6 +372,7 @@ def _parse(line: str, options: Options | None = None) -> tuple[Options, str]:
     while rest.startswith("-"):
         word, rest = _first_word(rest)
         if word == "--":
+            options.marked = True
             break
         flag, equals, value = word.partition("=")
         option = _BY_FLAG.get("--help" if flag == "-h" else flag)
@@ -272,8 +389,38 @@ def _parse(line: str, options: Options | None = None) -> tuple[Options, str]:
             continue
         # a value in quotes may hold blanks, on either side of an equals sign
         value, rest = _value(option, f"{value} {rest}" if equals else rest)
-        setattr(options, option.name, _convert(option, value))
+        if option.many:
+            values = (*getattr(options, option.name), *_several(option, value))
+            setattr(options, option.name, values)
+        else:
+            setattr(options, option.name, _convert(option, value))
     return options, rest
+
+
+def _several(option: Option, text: str) -> list[str]:
+    """Values apart at commas, but for those in brackets or quotes: `df, f(1, 2)` are two. A file or an
+    address is one, whatever is in it."""
+    if option.name == "image":
+        return [text]
+    found, part, depth, quote = [], "", 0, ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            depth -= 1
+        elif letter == "," and not depth:
+            found.append(part)
+            part = ""
+            continue
+        part += letter
+    names = [name.strip() for name in (*found, part)]
+    if not all(names):
+        raise LineError(f"{option.flag} takes names with commas and no blanks between them.")
+    return names
 
 
 def _value(option: Option, text: str) -> tuple[str, str]:
@@ -319,7 +466,11 @@ def _convert(option: Option, value: str) -> Any:
     try:
         return option.convert(value)
     except ValueError:
-        kinds = {int: "a whole number", _dollars: "an amount in US dollars, such as 0.05"}
+        kinds: dict[Callable[[str], Any], str] = {
+            _positive: "a whole number from 1 on",
+            _count: "a whole number",
+            _dollars: "an amount in US dollars, such as 0.05",
+        }
         kind = kinds.get(option.convert, "a number")
         raise LineError(f"{option.flag} takes {kind}, not {value!r}.") from None
 
@@ -329,6 +480,11 @@ def _similar(word: str, known: list[str]) -> str:
 
     close = difflib.get_close_matches(word, known, n=1)
     return f" Did you mean {close[0]}?" if close else ""
+
+
+def usage_of(command: str) -> str:
+    """A command with the names that stand behind it: `save NAME FILE`."""
+    return f"{command} {COMMAND_NAMES.get(command, '')}".rstrip()
 
 
 def help_text() -> str:

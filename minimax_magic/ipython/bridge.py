@@ -135,6 +135,10 @@ class Run(Generic[T]):
         except TimeoutError:
             return  # time to draw again, news or not
 
+    def nudge(self) -> None:
+        """Ends a wait although nothing arrived. From any thread."""
+        self._tell()
+
     def cancel(self) -> None:
         """Ends the stream and returns when its connection is closed. Nothing to do if it is over."""
         if self._loop is None or self._closed.is_set():

@@ -19,6 +19,15 @@ _LINE = re.compile(r"^\s*%{1,2}minimax(\s.*)?$")
 _BY_FLAG = {option.flag: option for option in OPTIONS}
 
 
+# What stands behind a command.
+_NAMED: dict[str, Values] = {
+    "history": "chats",
+    "forget": "chats",
+    "save": "chats",
+    "wait": "jobs",
+    "cancel": "jobs",
+}
+
 Matcher: TypeAlias = Callable[[CompletionContext], SimpleMatcherResult]
 
 
@@ -36,7 +45,7 @@ def make_matcher(names: Callable[[Values], Iterable[str]]) -> Matcher:
         if matched is None or matched[1] is None:
             return {"completions": []}
         found = list(candidates(before, names))
-        fragment = re.split(r"[\s=]", before)[-1]
+        fragment = re.split(r"[\s=,]", before)[-1]
         return {
             "completions": [SimpleCompletion(text=text, type="param") for text in found],
             "matched_fragment": fragment,
@@ -64,13 +73,22 @@ def candidates(before: str, names: Callable[[Values], Iterable[str]]) -> Iterabl
             return [f for f in flags if f.startswith(last) and f not in words[:-1]]
         if flag == "--region":
             return [name for name in names("regions") if name.startswith(value)]
+    if command and command[0] in _NAMED and len(command) + (not last) > 1:
+        named = [word for word in [*command[1:], *([] if last else [""])] if word[:2] != "--"]
+        if len(named) > 1:  # what follows is a file
+            return []
+        return [name for name in names(_NAMED[command[0]]) if name.startswith(last)]
     option = _BY_FLAG.get(flag)
     if option is not None and option.metavar:
+        if option.many:
+            value = value.rpartition(",")[2]
         known = option.choices or (names(option.values) if option.values else ())
         return [name for name in known if name.startswith(value)]
     if last.startswith("-"):
         given = {word.partition("=")[0] for word in words[:-1]}
-        return [o.flag for o in OPTIONS if o.flag.startswith(last) and o.flag not in given]
+        again = {o.flag for o in OPTIONS if o.many}
+        free = [o.flag for o in OPTIONS if o.flag in again or o.flag not in given]
+        return [flag for flag in free if flag.startswith(last)]
     if before.lstrip().startswith("%minimax"):
         typed = before.lstrip().removeprefix("%minimax").lstrip()
         place = typed.count(" ")

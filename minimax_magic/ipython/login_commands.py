@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import sys
 from collections.abc import Callable, Coroutine
 from concurrent import futures
 from concurrent.futures import Future
@@ -18,6 +17,7 @@ from minimax_magic.auth.sources import Login
 from minimax_magic.errors import CredentialsMissing, MinimaxError
 from minimax_magic.ipython.arguments import Command
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted, LineError
+from minimax_magic.ipython.whereabouts import somebody_is_there
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -239,15 +239,6 @@ class LoginCommands:
         with contextlib.suppress(queue.Empty):
             while True:
                 print(self._said.get_nowait(), flush=True)
-
-
-def somebody_is_there(shell: InteractiveShell) -> bool:
-    """Whether questions can be answered: notebook runners tell the kernel that they cannot be."""
-    kernel = getattr(shell, "kernel", None)
-    if kernel is None:
-        return sys.stdin is not None and sys.stdin.isatty()
-    content = kernel.get_parent().get("content", {})
-    return bool(content.get("allow_stdin", False))
 
 
 def signed_in_text(done: SignedIn) -> str:

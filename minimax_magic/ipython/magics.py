@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -30,20 +30,30 @@ from minimax_magic.ipython.arguments import (
     parse_cell_line,
     parse_command,
     parse_line,
+    usage_of,
 )
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted, LineError
 from minimax_magic.ipython.interpolation import interpolate
 from minimax_magic.ipython.toplevel import TopLevelAwait
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from minimax_magic.config import CacheMode
+    from minimax_magic.context.describe import Piece
     from minimax_magic.events import ChatReply
     from minimax_magic.ipython.bridge import BackgroundLoop
+    from minimax_magic.ipython.chat_commands import ChatCommands
+    from minimax_magic.ipython.jobs import Jobs, PendingReply
+    from minimax_magic.ipython.hands import CellHands
     from minimax_magic.ipython.live_output import Output
     from minimax_magic.ipython.login_commands import LoginCommands
+    from minimax_magic.ipython.namespace import Namespace
     from minimax_magic.ipython.runner import CellRun
     from minimax_magic.ipython.usage_commands import UsageCommands
-    from minimax_magic.session import Session, Turn
+    from minimax_magic.session import Ask, Session, Turn
     from minimax_magic.simulator import Simulator
+    from minimax_magic.structured import OutputType
 
 _CLOSE_S, _REFRESH_S = 2.0, 4.5
 
@@ -68,7 +78,7 @@ Defaults can be set with `%config MiniMaxMagics.model = "MiniMax-M3"` and the li
 _LINE_HELP = f"""Ask a MiniMax model in one line, or give a command.
 
     %minimax [options] prompt          the answer streams; its value is the reply
-{chr(10).join(f"    %minimax {name:<26}{text}" for name, text in SUBCOMMANDS.items())}
+{chr(10).join(f"    %minimax {usage_of(name):<26}{text}" for name, text in SUBCOMMANDS.items())}
     %minimax                           what would be used: model, server, key
 
 The options are those of `%%minimax`:
@@ -101,9 +111,15 @@ class MiniMaxMagics(Magics):
     thinking = Enum(["", "on", "off", "auto"], "", help="whether the model thinks").tag(config=True)
     stream = Bool(True, help="show the answer as it comes").tag(config=True)
     format = Enum(
-        ["markdown", "text", "code", "json"], "markdown", help="how the answer is shown"
+        ["markdown", "text", "code", "json", "html", "math"],
+        "markdown",
+        help="how the answer is shown",
     ).tag(config=True)
     chat = Unicode("", help="conversation that every cell goes on with").tag(config=True)
+    cache = Enum(
+        ["", "off", "record", "replay", "refresh"], "", help="whether answers are replayed"
+    ).tag(config=True)
+    allow_remote_images = Bool(False, help="load images that answers link to").tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell=shell)
@@ -114,6 +130,8 @@ class MiniMaxMagics(Magics):
         self._starting = threading.Lock()
         self._logins: LoginCommands | None = None
         self._usage: UsageCommands | None = None
+        self._namespace: Namespace | None = None
+        self._jobs: Jobs | None = None
         self._drawn: tuple[int, object] | None = None
 
     # ------------------------------------------------------------------------------- the magics
@@ -125,26 +143,29 @@ class MiniMaxMagics(Magics):
         options = parse_cell_line(line)
         if options.help:
             print(_CELL_HELP)
-            return
-        if options.dry_run:
+        elif options.dry_run:
             self._preview(options, cell)
-            return
-        run = self._prepare(options, cell)
-        self._keep(options, run, run.run)
+        elif options.bg:
+            self._begin_job(options, cell)
+        else:
+            run = self._prepare(options, cell)
+            self._keep(options, run, run.run)
 
     @line_magic("minimax")  # type: ignore[arg-type]
     @no_var_expand
     @_documented(_LINE_HELP)
-    def minimax_line(self, line: str) -> ChatReply | None:
+    def minimax_line(self, line: str) -> Any:
         options = parse_line(line)
         if options.help:
             print(_LINE_HELP)
-        elif (command := parse_command(options.prompt)) is not None:
-            self._command(command)
+        elif not options.marked and (command := parse_command(options.prompt)) is not None:
+            self._command(command, options)
         elif not options.prompt:
             self._introduce()
         elif options.dry_run:
             self._preview(options, options.prompt)
+        elif options.bg:
+            return self._begin_job(options, options.prompt)
         else:
             run = self._prepare(options, options.prompt)
             return self._keep(options, run, run.run)
@@ -160,16 +181,21 @@ class MiniMaxMagics(Magics):
             raise LineError("%%minimax: the cell is empty. Write the prompt below the first line.")
         if options.dry_run:
             self._preview(options, cell)
-            return
-        run = self._prepare(options, cell)
-        try:
-            await run.run_async()
-        finally:
-            self._store(options, run)
+        elif options.bg:
+            self._begin_job(options, cell)
+        else:
+            run = self._prepare(options, cell)
+            try:
+                await run.run_async()
+            finally:
+                self._store(options, run)
+            self._offer_code(options, run.reply)
 
     # -------------------------------------------------------------------------------- one cell
 
-    def _prepare(self, options: Options, prompt: str) -> CellRun:
+    def _prepare(
+        self, options: Options, prompt: str, pieces: Sequence[Piece] = (), *, raw: bool = False
+    ) -> CellRun:
         """Everything short of sending; whatever is wrong is said in one line."""
         from minimax_magic.ipython import interrupts
 
@@ -177,12 +203,61 @@ class MiniMaxMagics(Magics):
             with interrupts.raised():
                 from minimax_magic.ipython.runner import CellRun
 
-                turn = self.session.prepare(self._ask(options, prompt))
-                return CellRun(self.background, turn, self._output(options, turn))
+                hands = self._hands(options)
+                ask = self._ask(options, prompt, pieces, raw=raw)
+                turn = self.session.prepare(ask, hands)
+                output = self._output(options, turn, ask)
+                typed = ask.output is not None
+                return CellRun(self.background, turn, output, hands, typed=typed)
         except MinimaxError as error:
             raise CellError(error) from None
         except KeyboardInterrupt:
             raise CellInterrupted("nothing was sent.") from None
+
+    def _hands(self, options: Options) -> CellHands | None:
+        """What runs the tools of a cell; None if it can have none."""
+        if not (options.tools or options.agent or self.agent):
+            return None
+        from minimax_magic.ipython.confirm import may_call
+        from minimax_magic.ipython.hands import CellHands
+
+        return CellHands(may_call(self._shell) if options.confirm else None)
+
+    def _begin_job(self, options: Options, prompt: str) -> PendingReply:
+        """Answers in the background, into the output of this cell."""
+        from minimax_magic.ipython.jobs import KernelHands
+        from minimax_magic.ipython.runner import CellRun
+
+        if options.confirm:
+            raise LineError("--bg runs while nobody looks: it cannot be combined with --confirm.")
+        if not prompt.strip():
+            raise LineError("%%minimax: the cell is empty. Write the prompt below the first line.")
+        try:
+            loop = self._kernel_loop()
+            if options.tools and loop is None:
+                raise LineError("--bg with --tools needs a kernel, whose loop runs between cells.")
+            hands = KernelHands(loop)
+            ask = self._ask(options, prompt)
+            turn = self.session.prepare(ask, hands)
+            output = self._output(options, turn, ask)
+        except MinimaxError as error:
+            raise CellError(error) from None
+        output.begin()
+        typed = ask.output is not None
+        run = CellRun(self.background, turn, output, typed=typed, alone=True)
+        pending = self.jobs.begin(prompt, run, hands)
+        if options.into:
+            self._shell.user_ns[options.into] = pending
+        return pending
+
+    def _kernel_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that runs between cells; None where there is none, as in a terminal."""
+        import asyncio
+
+        try:
+            return asyncio.get_running_loop()
+        except RuntimeError:
+            return None
 
     def _preview(self, options: Options, prompt: str) -> None:
         """What `--dry-run` shows."""
@@ -195,27 +270,55 @@ class MiniMaxMagics(Magics):
             raise CellError(error) from None
         show_once(bundle, rich=getattr(self._shell, "kernel", None) is not None)
 
-    def _keep(self, options: Options, run: CellRun, wait: Callable[[], ChatReply]) -> ChatReply:
+    def _keep(self, options: Options, run: CellRun, wait: Callable[[], ChatReply]) -> Any:
         try:
-            reply = wait()
+            wait()
         finally:
             self._store(options, run)
-        self._drawn = (self._shell.execution_count, reply)
-        return reply
+        self._offer_code(options, run.reply)
+        self._drawn = (self._shell.execution_count, run.result)
+        return run.result
 
     def _store(self, options: Options, run: CellRun) -> None:
-        """Gives the variable its reply; of a failed or stopped answer, the part that arrived."""
+        """Gives the variable its reply, or the value that was asked for; of a failed or stopped answer,
+        the part that arrived."""
         if options.into:
-            self._shell.user_ns[options.into] = run.reply
+            self._shell.user_ns[options.into] = run.result
 
-    def _ask(self, options: Options, prompt: str) -> Any:
+    def _offer_code(self, options: Options, reply: ChatReply) -> None:
+        """Puts the code into the next cell, where a front end does that; it is in the output, too."""
+        if (options.format or self.format) == "code":
+            from minimax_magic.render.markup import extract_code
+
+            code, _ = extract_code(reply.text)
+            if code.strip():
+                self._shell.set_next_input(code)
+
+    def _ask(
+        self, options: Options, prompt: str, pieces: Sequence[Piece] = (), *, raw: bool = False
+    ) -> Any:
+        """What the session is asked.
+
+        Args:
+            pieces: Data that goes along beside what the options name.
+            raw: The prompt is ours: nothing in it is evaluated.
+        """
         from minimax_magic.ipython.whereabouts import kernel_of, notebook_of
         from minimax_magic.render.markup import INSTRUCTIONS, Format
         from minimax_magic.session import Ask
 
-        if not options.raw:
+        if not (raw or options.raw):
             prompt = interpolate(prompt, self._evaluate)
         form = cast("Format", options.format or self.format)
+        output: OutputType | None = None
+        if options.as_ is not None:
+            output = self.namespace.output(options.as_, options.tools)
+        elif form == "json":
+            from minimax_magic.structured import ANY_JSON
+
+            output = ANY_JSON
+        named = self.namespace.pieces(options.ctx, options.rows or 0) if options.ctx else []
+        images = [self.namespace.image(name) for name in options.image]
         # an agent that the cell names goes before what is set for the session
         mine = self if options.agent is None else None
         return Ask(
@@ -231,37 +334,73 @@ class MiniMaxMagics(Magics):
             chat=options.chat or self.chat or None,
             new=options.new,
             whole=options.no_stream or not self.stream,
-            instruction=INSTRUCTIONS[form],
+            instruction="" if output is not None else INSTRUCTIONS[form],
             budget=options.budget,
             notebook=notebook_of(self._shell),
             kernel=kernel_of(self._shell),
             cell=os.urandom(8).hex(),
+            tools=options.tools or None,
+            find_tool=lambda name: self.namespace.tool(name),
+            max_steps=options.max_steps,
+            images=tuple(images),
+            context=(*pieces, *named),
+            output=output,
+            repair=options.repair,
+            fork=options.fork,
+            trim=options.trim,
+            cache=cast("CacheMode | None", options.cache or self.cache or None),
+            cache_file=options.cache_file,
         )
 
-    def _output(self, options: Options, turn: Turn) -> Output:
+    def _output(self, options: Options, turn: Turn, ask: Ask) -> Output:
         import time
 
         from minimax_magic.ipython.live_output import LiveOutput, TerminalOutput
         from minimax_magic.render.markup import Format
         from minimax_magic.render.transcript import Transcript
 
-        transcript = Transcript(turn.model, time.monotonic(), chat=turn.chat, turn=turn.number)
+        sent = ""
+        if ask.context:
+            from minimax_magic.context.describe import context_text
+
+            sent = context_text(ask.context)
+        transcript = Transcript(
+            turn.model,
+            time.monotonic(),
+            chat=turn.chat,
+            turn=turn.number,
+            sent=sent,
+            sent_label=", ".join(piece.name for piece in ask.context),
+            output_tool=ask.output.tool.name if ask.output and ask.output.tool else "",
+        )
         # a failure says nothing of where it came from; an answer does, in its head
         transcript.simulated = self.session.simulator is not None
-        form = cast("Format", options.format or self.format)
+        # a typed answer is JSON until it is a value
+        form = cast("Format", "json" if options.as_ else options.format or self.format)
         if getattr(self._shell, "kernel", None) is None:
-            return TerminalOutput(transcript, form)
+            if not options.bg:
+                return TerminalOutput(transcript, form)
+            from minimax_magic.ipython.jobs import HeldOutput
+
+            return HeldOutput(transcript, form)
         from IPython.display import DisplayHandle
 
-        return LiveOutput(transcript, form, DisplayHandle)
+        remote_images = options.allow_remote_images or self.allow_remote_images
+        return LiveOutput(transcript, form, DisplayHandle, remote_images=remote_images)
 
     def _evaluate(self, code: CodeType) -> Any:
         return eval(code, self._shell.user_global_ns, self._shell.user_ns)  # noqa: S307 - the user's own
 
     # ------------------------------------------------------------------------------- commands
 
-    def _command(self, command: Command) -> None:
-        self._obey(command)
+    def _command(self, command: Command, options: Options) -> None:
+        try:
+            if command.name == "fix":
+                self._fix(options)
+            else:
+                self._obey(command)
+        except MinimaxError as error:
+            raise CellError(error) from None
         if self._usage is not None and command.name.startswith(("simulator", "logout")):
             self._usage.look_again()
 
@@ -279,6 +418,24 @@ class MiniMaxMagics(Magics):
                 self.usage.dashboard(command)
             case "cost":
                 self.usage.cost(command)
+            case "chats":
+                self.chat_commands.chats()
+            case "history":
+                self.chat_commands.history(command)
+            case "forget":
+                self.chat_commands.forget(command)
+            case "save":
+                self.chat_commands.save(command)
+            case "load":
+                self.chat_commands.load(command)
+            case "jobs":
+                print(self.jobs.text())
+            case "wait":
+                self._wait(command)
+            case "cancel":
+                if not command.names:
+                    raise LineError("which job? %minimax jobs lists them.")
+                self.jobs.find(command.names[0]).cancel()
             case "setup":
                 self._set_up(force=command.has("--force"))
             case "simulator":
@@ -299,6 +456,24 @@ class MiniMaxMagics(Magics):
                 print("The simulator is off: prompts go to the configured server again.")
             case other:
                 self._decide(approve=other.endswith("approve"))
+
+    def _fix(self, options: Options) -> None:
+        """Explains the last error, and offers the cell as it should be."""
+        from minimax_magic.ipython.fix import PROMPT, failed_cell, offer
+
+        run = self._prepare(options, PROMPT, failed_cell(), raw=True)
+        self._keep(options, run, run.run)
+        offer(self._shell, run.reply.text)
+
+    def _wait(self, command: Command) -> None:
+        jobs = self.jobs
+        wanted = [jobs.find(command.names[0])] if command.names else jobs.running
+        try:
+            jobs.wait(wanted)
+        except KeyboardInterrupt:
+            raise CellInterrupted("the jobs go on. `%minimax cancel JOB` stops one.") from None
+        for job in wanted:
+            job.result()  # a failed one fails this cell, too
 
     def _start_simulator(self) -> Simulator:
         """The one that runs, or a new one. From any thread."""
@@ -325,6 +500,30 @@ class MiniMaxMagics(Magics):
         print("Approved." if approve else "Denied.")
 
     @property
+    def namespace(self) -> Namespace:
+        if self._namespace is None:
+            from pathlib import Path
+
+            from minimax_magic.ipython.namespace import Namespace
+
+            self._namespace = Namespace(self._shell, Path.cwd)
+        return self._namespace
+
+    @property
+    def jobs(self) -> Jobs:
+        if self._jobs is None:
+            from minimax_magic.ipython.jobs import Jobs
+
+            self._jobs = Jobs()
+        return self._jobs
+
+    @property
+    def chat_commands(self) -> ChatCommands:
+        from minimax_magic.ipython.chat_commands import ChatCommands
+
+        return ChatCommands(self._shell, self.session)
+
+    @property
     def logins(self) -> LoginCommands:
         if self._logins is None:
             from minimax_magic.ipython.login_commands import LoginCommands
@@ -344,7 +543,7 @@ class MiniMaxMagics(Magics):
 
     def _set_up(self, *, force: bool) -> None:
         from minimax_magic.ipython import wizard
-        from minimax_magic.ipython.login_commands import somebody_is_there
+        from minimax_magic.ipython.whereabouts import somebody_is_there
 
         try:
             settings = self.session.real.settings()
@@ -399,6 +598,12 @@ class MiniMaxMagics(Magics):
                     return []  # a broken file is reported when it is used, not at Tab
             case "chats":
                 return list(self.session.chats)
+            case "names":
+                return self.namespace.names()
+            case "tools":
+                return self.namespace.tool_names()
+            case "jobs":
+                return self.jobs.numbers()
             case "regions":
                 try:
                     return self.logins.regions()
@@ -415,6 +620,8 @@ class MiniMaxMagics(Magics):
         """Closes connections and ends the background thread and the simulator."""
         if self._usage is not None:
             self._usage.close()
+        if self._jobs is not None:
+            self._jobs.close()
         if self._session is not None and self._background is not None:
             # a connection that hangs ends with the thread; new tokens on their way are worth the time
             # that Jupyter gives a kernel to end
@@ -426,7 +633,7 @@ class MiniMaxMagics(Magics):
         if self._simulator is not None:
             self._simulator.stop()
         self._session = self._background = self._simulator = None
-        self._logins = self._usage = None
+        self._logins = self._usage = self._jobs = None
 
 
 def _first(value: Any, default: Any) -> Any:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from minimax_magic.errors import MinimaxError, StreamInterrupted
-from minimax_magic.events import StreamEvent
+from minimax_magic.events import TurnEvent
 from minimax_magic.ipython import interrupts
 from minimax_magic.ipython.bridge import BackgroundLoop, Run
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted
@@ -19,6 +20,7 @@ from minimax_magic.ipython.live_output import Output
 
 if TYPE_CHECKING:
     from minimax_magic.events import ChatReply
+    from minimax_magic.ipython.hands import CellHands
     from minimax_magic.session import Turn
 
 # Before the last drawing of a long answer the status goes on counting at this pace, but only so long:
@@ -34,17 +36,47 @@ class CellRun:
         background: Where the request is made.
         turn: What to ask.
         output: Where to draw.
+        hands: Run its tools, here; None: it has none, or they are served by somebody else.
+        typed: The answer must be a value, which is what the cell is for.
+        alone: Nobody sees what is raised: a failure is said in the output.
 
     Attributes:
         reply: The answer when it is over, also of a stopped or failed one.
     """
 
-    def __init__(self, background: BackgroundLoop, turn: Turn, output: Output) -> None:
+    def __init__(
+        self,
+        background: BackgroundLoop,
+        turn: Turn,
+        output: Output,
+        hands: CellHands | None = None,
+        *,
+        typed: bool = False,
+        alone: bool = False,
+    ) -> None:
         self._background = background
         self._turn = turn
         self._output = output
+        self._hands = hands
+        self._typed = typed
+        self._alone = alone
         self._draw_at = 0.0
+        self._valid = False
         self.reply = turn.reply
+
+    @property
+    def result(self) -> Any:
+        """What the variable receives: the value if one was wanted and given, else the reply."""
+        return self.reply.value if self._valid else self.reply
+
+    @property
+    def so_far(self) -> ChatReply:
+        """What has arrived of an answer under way."""
+        return self._turn.reply
+
+    def show_again(self) -> None:
+        """Sends the last drawing once more."""
+        self._output.redraw()
 
     def run(self) -> ChatReply:
         """Blocks until the answer is whole and drawn.
@@ -53,7 +85,7 @@ class CellRun:
             CellError: The request failed; what had arrived is drawn.
             CellInterrupted: It was stopped; likewise.
         """
-        run = Run(self._background, self._turn.events)
+        run = self._make_run()
         with interrupts.noted() as stop:
             try:
                 run.start()
@@ -61,36 +93,51 @@ class CellRun:
                 while not (run.over or stop.pressed):
                     run.wait(self._until_draw())
                     self._take(run)
+                    if self._hands is not None and self._hands.has_work:
+                        self._hands.serve_blocking(self._output.draw_now, lambda: self._take(run))
                 drawn_until = time.monotonic() + _SETTLE_DRAWN_S
                 while not stop.pressed and (wait_s := self._output.settle_in()):
                     time.sleep(min(wait_s, _SETTLE_S))
                     self._count_on(drawn_until)
             except KeyboardInterrupt:
                 return self._stopped(run)
+            except MinimaxError as error:
+                return self._ended(run, error)
             finally:
                 run.cancel()  # whatever went wrong above, nothing is left running
             return self._stopped(run) if stop.pressed else self._ended(run)
 
     async def run_async(self) -> ChatReply:
         """The same on the kernel's loop, which serves the user's tasks meanwhile."""
-        run = Run(self._background, self._turn.events)
+        run = self._make_run()
         try:
             run.start()
             self._output.draw()
             while not run.over:
                 await run.wait_async(self._until_draw())
                 self._take(run)
+                if self._hands is not None and self._hands.has_work:
+                    self._hands.serve(self._output.draw_now)
             drawn_until = time.monotonic() + _SETTLE_DRAWN_S
             while wait_s := self._output.settle_in():
                 await asyncio.sleep(min(wait_s, _SETTLE_S))
                 self._count_on(drawn_until)
         except (asyncio.CancelledError, KeyboardInterrupt):
+            if self._hands is not None:
+                with suppress(asyncio.CancelledError):  # a second press: do not wait for tools
+                    await self._hands.stop()
             return self._stopped(run)
         finally:
             run.cancel()
         return self._ended(run)
 
-    def _take(self, run: Run[StreamEvent]) -> None:
+    def _make_run(self) -> Run[TurnEvent]:
+        run = Run(self._background, self._turn.events)
+        if self._hands is not None:
+            self._hands.wake = run.nudge
+        return run
+
+    def _take(self, run: Run[TurnEvent]) -> None:
         self._output.feed(run.drain())
         now = time.monotonic()
         self._draw_at = min(self._draw_at, now + self._output.due_in())
@@ -109,27 +156,35 @@ class CellRun:
             self._output.draw()
             self._draw_at = now + _SETTLE_S
 
-    def _stopped(self, run: Run[StreamEvent]) -> ChatReply:
+    def _stopped(self, run: Run[TurnEvent]) -> ChatReply:
         with interrupts.ignored():
             run.cancel()
             self._output.feed(run.drain())
             self.reply = reply = self._turn.reply
             self._output.finish("interrupted", reply, self._turn.booked)
+            remembered = self._turn.keep(whole=False)
         kept = "what had arrived is kept above" if reply.text else "nothing had arrived yet"
+        if remembered:
+            kept = f"{kept}, and the chat remembers what the tools did"
         raise CellInterrupted(f"the request was cancelled, {kept}.") from None
 
-    def _ended(self, run: Run[StreamEvent]) -> ChatReply:
-        error = run.error
+    def _ended(self, run: Run[TurnEvent], failed: MinimaxError | None = None) -> ChatReply:
+        if failed is not None:
+            run.cancel()
+        error = failed or run.error
         if isinstance(error, asyncio.CancelledError):  # the extension was unloaded meanwhile
             return self._stopped(run)
         with interrupts.ignored():
             self._output.feed(run.drain())
             reply = error.partial if isinstance(error, StreamInterrupted) else self._turn.reply
             self.reply = reply
+            self._valid = self._typed and error is None
+            if self._alone and error is not None:
+                self._output.note(f"{type(error).__name__}: {error}")
             self._output.finish("done" if error is None else "failed", reply, self._turn.booked)
+            self._turn.keep(whole=error is None)
         if isinstance(error, MinimaxError):
             raise CellError(error) from None
         if error is not None:
             raise error
-        self._turn.keep()
         return reply

@@ -1,7 +1,8 @@
-"""Which notebook and which kernel this is, as far as the front end tells."""
+"""Which notebook and which kernel this is, and whether a person is there, as far as the front end tells."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,3 +23,12 @@ def kernel_of(shell: Any) -> str | None:
     app = getattr(getattr(shell, "kernel", None), "parent", None)
     file = getattr(app, "connection_file", "")
     return Path(file).stem.removeprefix("kernel-") if file else None
+
+
+def somebody_is_there(shell: Any) -> bool:
+    """Whether questions can be answered: notebook runners tell the kernel that they cannot be."""
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return sys.stdin is not None and sys.stdin.isatty()
+    content = kernel.get_parent().get("content", {})
+    return bool(content.get("allow_stdin", False))

@@ -33,6 +33,8 @@ _SURELY_PLAIN = re.compile(r"[^\W\d_]|#{1,6} ")
 _MATH_BLANKS = 2
 # Quotes in quotes that are looked into.
 _MOST_QUOTES = 4
+# A paragraph that is not seen: the definition of a link that nobody makes. It ends a list.
+_UNSEEN = "[\u2063]: #"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ class BlockScanner:
     def quoted(self) -> bool:
         """Whether the line read last belongs to a quote."""
         return self._quote is not None
+
+    @property
+    def in_list(self) -> bool:
+        """Whether what follows could go on with a list."""
+        return self._inside == "list" or bool(self._columns)
 
     def advance(self, text: str) -> int:
         """Reads the lines that have been completed since the last call and returns `cut`."""
@@ -292,3 +299,22 @@ class BlockScanner:
         if self._inside == "list":
             return _RULE.match(line) is not None or not _LIST_ITEM.match(line)
         return self._inside != "quote" or not line.startswith(">")
+
+
+def seam(text: str) -> str:
+    """What to put behind a text so that another one below it begins with a block of its own.
+
+    An open fence is closed; a list is ended, since a list below would go on with its numbers. Taken out
+    again by `without_seams`.
+    """
+    scanner = BlockScanner()
+    scanner.advance(f"{text}\n")
+    fence = scanner.fence
+    closed = f"\n{' ' * fence.column}{fence.mark}" if fence is not None else ""
+    ended = f"\n\n{_UNSEEN}" if scanner.in_list or (fence is not None and fence.column) else ""
+    return f"{closed}{ended}\n\n"
+
+
+def without_seams(text: str) -> str:
+    """The text as plain text."""
+    return text.replace(f"\n\n{_UNSEEN}\n\n", "\n\n")

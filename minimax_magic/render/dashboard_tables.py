@@ -17,7 +17,12 @@ from typing import Final
 from urllib.parse import quote
 
 from minimax_magic.pricing import usd_words
-from minimax_magic.render.usage_table import cost_words, is_rough, tokens_words
+from minimax_magic.render.usage_table import (
+    cost_words,
+    is_rough,
+    replayed_words,
+    tokens_words,
+)
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.rows import Group, GroupBy, Record, Totals
 
@@ -73,23 +78,27 @@ def groups_table(groups: Sequence[Group], by: GroupBy, totals: Totals) -> Table:
     """The sums of each group, in the order given, over those of all."""
     shown, rest = list(groups[:_MOST_ROWS]), groups[_MOST_ROWS:]
     buckets = _buckets(totals.usage)
-    rows = [
-        (Cell(name_of(group.key)), *_sums(group.totals, buckets))  #
-        for group in shown
-    ]
+    named = [(name_of(group.key), group.totals) for group in shown]
     if rest:
         others = sum((group.totals for group in rest), Totals())
-        rows.append((Cell(f"{len(rest):,} others"), *_sums(others, buckets)))
+        named.append((f"{len(rest):,} others", others))
+    named.append(("All", totals))
+    # most people never replay anything
+    replays = ("Replayed",) if totals.replayed else ()
+    *rows, foot = [
+        (Cell(name), *_sums(sums, buckets), *(_replays(sums) for _ in replays))
+        for name, sums in named
+    ]
     return Table(
         caption=f"By {by}",
-        columns=(by.capitalize(), "Requests", *buckets.values(), "Cost"),
+        columns=(by.capitalize(), "Requests", *buckets.values(), "Cost", *replays),
         rows=tuple(rows),
-        foot=(Cell("All"), *_sums(totals, buckets)) if len(rows) > 1 else None,
+        foot=foot if len(rows) > 1 else None,
     )
 
 
 def dearest_table(records: Sequence[Record]) -> Table:
-    """Single requests, in the order given; what was refused cost nothing, and is left out.
+    """Single requests, in the order given; what was refused or replayed cost nothing, and is left out.
 
     What they cost comes early: a narrow page cuts the end of its lines off.
     """
@@ -154,6 +163,8 @@ def remarks(totals: Totals) -> list[str]:
     ):
         if number:
             found.append(f"{number:,} {one if number == 1 else many}.")
+    if totals.replayed:
+        found.append(f"Beside the requests: {replayed_words(totals)}.")
     return found
 
 
@@ -212,6 +223,11 @@ def _state(record: Record) -> str:
 def _sums(totals: Totals, buckets: Iterable[str]) -> tuple[Cell, ...]:
     tokens = (_tokens(getattr(totals.usage, bucket), totals) for bucket in buckets)
     return (Cell(f"{totals.requests:,}"), *tokens, cost_of(totals))
+
+
+def _replays(totals: Totals) -> Cell:
+    more = replayed_words(totals) if totals.avoided else ""
+    return Cell(f"{totals.replayed:,}", more)
 
 
 def _whose(record: Record) -> str:

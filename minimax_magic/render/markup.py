@@ -1,81 +1,73 @@
-"""Mime bundles: the forms in which an answer reaches a front end.
+"""The forms in which an answer reaches a front end, as mime bundles.
 
 While text streams, markdown only, so that no byte goes twice; at the end every bundle has a
-`text/plain` form. Colours come from the theme by way of opacity, which suits light and dark alike.
+`text/plain` form. What stands below the answer is in `below`.
 """
 
 from __future__ import annotations
 
-import html
-import json
 import re
 from typing import Any, Literal
 
-from minimax_magic.render.blocks import Fence
+from minimax_magic.render.below import QUIET
+from minimax_magic.render.blocks import Fence, without_seams
+from minimax_magic.render.bundle import MOST_BYTES
+from minimax_magic.render.bundle import Bundle as Bundle
+from minimax_magic.render.calls import as_json
 from minimax_magic.render.dollars import dollar_math, plain_money
-from minimax_magic.render.safety import escape_html
-from minimax_magic.render.transcript import Transcript
+from minimax_magic.render.formulas import formulas, latex
+from minimax_magic.render.html_frame import code_so_far, frame, page_source, remote_images_in
+from minimax_magic.render.safety import escape_html, images_left_out
+from minimax_magic.render.values import plain_json, value_bundle
+from minimax_magic.text_json import find_json
 
-Bundle = dict[str, Any]
-Format = Literal["markdown", "text", "code", "json"]
+Format = Literal["markdown", "text", "code", "json", "html", "math"]
+"""What is made of an answer at the end."""
 
-# Together with its markdown a plain form of this size still fits into one message of at most
-# 140 KB; beyond, the markdown alone is the whole text and the plain form says so.
-_WHOLE_BUNDLE_BYTES = 136_000
+PLAIN_WHILE_LIVE: tuple[Format, ...] = ("text", "json")
+CODE_WHILE_LIVE: dict[Format, str] = {"html": "html", "math": "latex"}
+"""Forms that are shown as a listing until they are whole, and its language."""
+
 _FENCE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+# Of a listing that nobody reads to the end while it is written.
+_LISTING_BYTES = 3000
 
 INSTRUCTIONS: dict[Format, str] = {
     "markdown": "",
     "text": "",
     "code": "Answer with one fenced code block and nothing else.",
     "json": "Answer with one JSON value and nothing else: no prose, no code fence.",
+    "html": (
+        "Answer with one HTML page in one fenced code block and nothing else. It is shown in a frame "
+        "without scripts that loads nothing: put styles into it, draw with inline SVG."
+    ),
+    "math": (
+        "Answer with LaTeX formulas and nothing else: no prose, no code fence, each formula between "
+        "$$ and $$ on lines of its own."
+    ),
 }
 
-# Names that MathJax passes by: a price and a thought may hold dollar signs.
-_CLASSES = "minimax-summary mathjax_ignore tex2jax_ignore"
-_QUIET = "opacity:.7;font-size:.85em;line-height:1.6"
-_QUOTED = "border-left:2px solid rgba(128,128,128,.5);padding-left:.8em;overflow-wrap:anywhere"
-_BADGE = "border:1px solid;border-radius:.6em;padding:0 .45em;margin-right:.5em"
-_THOUGHTS = "max-height:3.2em;overflow:hidden;display:flex;flex-direction:column-reverse"
 _WINDOW = "height:16em;overflow:hidden;display:flex;flex-direction:column-reverse"
-# How much of a thought is sent while it goes on; two lines of it are seen.
-_THOUGHT_CHARS = 700
-
 
 # ------------------------------------------------------------------------------ while it streams
 
 
 def live(text: str, below: str, form: Format = "markdown") -> Bundle:
     """Unfinished text, as `visible` returns it, over what `below` returns."""
-    if form in ("text", "json") and not below:
+    if form in PLAIN_WHILE_LIVE and not below:
         return {"text/plain": text}
     return {"text/markdown": "\n\n".join(filter(None, (text, below)))}
 
 
-def below(transcript: Transcript, now: float) -> str:
-    """What stands below the answer while it grows: as high as it will be at the end."""
-    rows = [f"<div>{html.escape(text)}</div>" for text in _notices(transcript)]
-    if transcript.phase == "thinking":
-        rows.append(_folded("Thinking", ""))
-        rows.append(
-            f'<div style="{_QUOTED}"><div style="{_THOUGHTS}">'
-            f"<div>{html.escape(_last_thoughts(transcript))}</div></div></div>"
-        )
-    elif len(transcript.thinking):
-        rows.append(_folded(_thought(transcript), ""))
-    rows.append(_status_row(transcript, now))
-    return _quiet(rows)
-
-
-def _last_thoughts(transcript: Transcript) -> str:
-    """The end of the thinking. Its first word changes seldom, so that lines do not wrap anew."""
-    thinking = str(transcript.thinking)
-    start = max(0, len(thinking) - _THOUGHT_CHARS) // _THOUGHT_CHARS * _THOUGHT_CHARS
-    return " ".join(thinking[start:].split())
-
-
 def visible(
-    text: str, *, fence: Fence | None, room: int, finished: int = 0, mark: str = "", number: int = 0
+    text: str,
+    *,
+    fence: Fence | None,
+    room: int,
+    finished: int = 0,
+    mark: str = "",
+    number: int = 0,
+    remote_images: bool = False,
 ) -> str:
     """An unfinished stretch of markdown, fit and safe to be drawn by itself.
 
@@ -89,13 +81,15 @@ def visible(
         finished: How much of it is finished blocks, the next to go into the head.
         mark: Name of the answer, as in `head`; empty where there is no head.
         number: Which head it continues.
+        remote_images: As in `escape_html`.
     """
     close = f"\n{' ' * fence.column}{fence.mark}" if fence is not None else ""
     done = ""
     if len(text.encode()) <= room:
-        done, rest = drawable(text[:finished]), drawable(f"{text[finished:].rstrip()}{close}")
+        done = drawable(text[:finished], remote_images=remote_images)
+        rest = drawable(f"{text[finished:].rstrip()}{close}", remote_images=remote_images)
     else:
-        rest = _last_lines_drawn(text, fence, close, room)
+        rest = _last_lines_drawn(text, fence, close, room, remote_images=remote_images)
     if not mark:
         return f"{done}{rest}"
     hide = (
@@ -106,19 +100,28 @@ def visible(
     return f'{hide}{kept}<div class="{mark}t">\n\n{rest}\n\n</div>'
 
 
-def _last_lines_drawn(text: str, fence: Fence | None, close: str, room: int) -> str:
+def _last_lines_drawn(
+    text: str, fence: Fence | None, close: str, room: int, *, remote_images: bool
+) -> str:
     shown, hidden = _last_lines(text, room)
     if fence is not None and text.rfind(fence.line) < len(text) - len(shown):
         # the fence opened above
         shown = f"{fence.mark}{fence.line.split(fence.mark, 1)[1].strip()}\n{shown}"
         close = f"\n{fence.mark}"
-    note = f'<div style="{_QUIET}">⋯ {hidden:,} characters above follow soon</div>'
-    shown = drawable(f"{shown.rstrip()}{close}")
+    note = f'<div style="{QUIET}">⋯ {hidden:,} characters above follow soon</div>'
+    shown = drawable(f"{shown.rstrip()}{close}", remote_images=remote_images)
     return f'{note}\n\n<div style="{_WINDOW}"><div>\n\n{shown}\n\n</div></div>'
+
+
+def visible_code(text: str, form: Format, *, room: int) -> str:
+    """The same for a page or formulas: a listing of what was written so far, of a long one the end."""
+    code = visible_plain(code_so_far(text), room=min(room, _LISTING_BYTES))
+    return _fenced(code.rstrip("\n"), CODE_WHILE_LIVE[form])
 
 
 def visible_plain(text: str, *, room: int) -> str:
     """The same for text that is not markdown."""
+    text = without_seams(text)
     if len(text.encode()) <= room:
         return text
     shown, hidden = _last_lines(text, room)
@@ -134,66 +137,108 @@ def _last_lines(text: str, room: int) -> tuple[str, int]:
     return shown, len(text) - len(shown)
 
 
-def head(text: str, mark: str, number: int) -> Bundle:
+def head(text: str, mark: str, number: int, *, remote_images: bool = False) -> Bundle:
     """The finished part of the answer, marked as the one of that number for the tail to know."""
-    return {"text/markdown": f'{drawable(text)}\n\n<div class="{mark}h {mark}h{number}"></div>'}
+    shown = drawable(text, remote_images=remote_images)
+    return {"text/markdown": f'{shown}\n\n<div class="{mark}h {mark}h{number}"></div>'}
 
 
-def drawable(text: str) -> str:
-    """A model's markdown, safe and with its dollar signs right."""
-    return plain_money(escape_html(dollar_math(text)))
+def drawable(text: str, *, remote_images: bool = False) -> str:
+    """A model's markdown, safe and with its dollar signs right. `remote_images` as in `escape_html`."""
+    return plain_money(escape_html(dollar_math(text), remote_images=remote_images))
 
 
 # ---------------------------------------------------------------------------------- at the end
 
 
-def answer(text: str, form: Format) -> Bundle:
-    """The whole answer, as the notebook keeps it."""
+def answer(text: str, form: Format, *, remote_images: bool = False, value: Any = None) -> Bundle:
+    """The whole answer, as the notebook keeps it.
+
+    What is not of its form is shown as markdown or text; `unfit` says so.
+
+    Args:
+        remote_images: Whether images may be loaded from http and https.
+        value: Structured output that was validated; it is shown then, and not the text. None: there is
+            none.
+    """
+    if value is not None:
+        if form == "json" and isinstance(value, dict | list):
+            return _json(value)
+        return value_bundle(value)
     match form:
-        case "text":
-            return {"text/plain": text}
         case "code":
-            code, language = extract_code(text)
+            code, language = extract_code(without_seams(text))
             return {"text/markdown": _fenced(code, language), "text/plain": code}
-        case "json":
-            value = parse_json_answer(text)
-            if value is not None:
-                return {"application/json": value, "text/plain": _pretty(value)}
-            return {"text/plain": text}
-        case "markdown":
-            return {"text/markdown": drawable(text), "text/plain": _plain(text)}
+        case "json" if (found := parse_json_answer(text)) is not None:
+            return _json(found)
+        case "text" | "json":
+            return {"text/plain": without_seams(text)}
+        case "html" if (page := page_source(without_seams(text))) is not None:
+            return _page(page, remote_images=remote_images)
+        case "math" if found := formulas(without_seams(text)):
+            source = latex(found)
+            return {"text/latex": source, "text/plain": source}
+        case _:
+            shown = drawable(text, remote_images=remote_images)
+            return {"text/markdown": shown, "text/plain": _plain(without_seams(text), shown)}
 
 
-def _plain(text: str) -> str:
-    room = _WHOLE_BUNDLE_BYTES - len(text.encode())
+def _json(value: Any) -> Bundle:
+    tree = plain_json(value)
+    return {"application/json": tree, "text/plain": _plain(as_json(tree, indent=2), as_json(tree))}
+
+
+def _page(source: str, *, remote_images: bool) -> Bundle:
+    shown = frame(source, remote_images=remote_images)
+    if len(shown.encode()) > MOST_BYTES:
+        shown = _fenced(source, "html")
+        return {"text/markdown": shown, "text/plain": _plain(source, shown)}
+    return {"text/html": shown, "text/plain": _plain(source, shown)}
+
+
+def _plain(text: str, beside: str) -> str:
+    """The plain form beside another one: together they should fit into one message. The beginning if
+    they do not, with a line that says so."""
+    room = MOST_BYTES - len(beside.encode())
     if len(text.encode()) <= room:
         return text
     kept = text.encode()[: max(0, min(room, 20_000))].decode("utf-8", "ignore")
-    return f"{kept}\n\n[... {len(text) - len(kept):,} more characters in the Markdown form]"
+    return f"{kept}\n\n[... {len(text) - len(kept):,} more characters in the other form]"
 
 
-def unfit(text: str, form: Format) -> list[str]:
-    """A notice if the answer is not of the form that was asked for, and is shown as it is."""
+def unfit(text: str, form: Format, *, remote_images: bool = False) -> list[str]:
+    """Notices: that the answer is not of the form that was asked for and is shown as it is, and how many
+    images are not shown."""
+    bare = without_seams(text)
     if form == "json" and text and parse_json_answer(text) is None:
         return ["the answer is not JSON; it is shown as it came"]
+    if form == "html":
+        page = page_source(bare)
+        if page is not None:
+            return _left_out(0 if remote_images else remote_images_in(page), remote_images=False)
+        note = ["the answer is not HTML; it is shown as it came"] if bare.strip() else []
+        return note + _left_out(images_left_out(text), remote_images=remote_images)
+    if form == "markdown" or (form == "math" and not formulas(bare)):
+        count = images_left_out(text, remote_images=remote_images)
+        return _left_out(count, remote_images=remote_images)
     return []
 
 
+def _left_out(count: int, *, remote_images: bool) -> list[str]:
+    if not count:
+        return []
+    images = "1 image was" if count == 1 else f"{count} images were"
+    if remote_images:
+        return [f"{images} not loaded: only ![text](https://...) is"]
+    return [f"{images} not loaded (--allow-remote-images)"]
+
+
 def parse_json_answer(text: str) -> Any | None:
-    """The JSON object or array in an answer, fences around it left out; None if there is none."""
-    fenced = _FENCE.search(text)
-    for candidate in (text, fenced[2] if fenced else ""):
-        try:
-            value = json.loads(candidate)
-        except ValueError:
-            continue
-        if isinstance(value, dict | list):
-            return value
-    return None
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """The JSON object or array in an answer, whatever stands around it; None if there is none."""
+    try:
+        return find_json(without_seams(text))
+    except ValueError:
+        return None
 
 
 def extract_code(text: str) -> tuple[str, str]:
@@ -209,44 +254,3 @@ def _fenced(code: str, language: str) -> str:
     longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
     mark = "`" * (longest + 1)
     return f"{mark}{language}\n{code}\n{mark}"
-
-
-def summary(transcript: Transcript, now: float) -> Bundle:
-    """What is below the answer: notices, the folded thinking and the status line."""
-    notices = _notices(transcript)
-    thinking = str(transcript.thinking).strip()
-    plain, rows = list(notices), [f"<div>{html.escape(text)}</div>" for text in notices]
-    if thinking:
-        plain.append(f"[{_thought(transcript)}]")
-        rows.append(_folded(_thought(transcript), thinking))
-    plain.append(f"[{transcript.status(now)}]")
-    rows.append(_status_row(transcript, now))
-    return {"text/html": _quiet(rows), "text/plain": "\n".join(plain)}
-
-
-def _quiet(rows: list[str]) -> str:
-    return f'<div class="{_CLASSES}" style="{_QUIET}">{"".join(rows)}</div>'
-
-
-def _notices(transcript: Transcript) -> list[str]:
-    return [f"Note: {text}" for text in transcript.notices]
-
-
-def _thought(transcript: Transcript) -> str:
-    return f"Thought for {transcript.thought_s:.1f} s"
-
-
-def _folded(label: str, thinking: str) -> str:
-    summary = f'<summary style="cursor:pointer">{label}</summary>'
-    if not thinking:
-        return f"<details>{summary}</details>"
-    return (
-        f'<details>{summary}<div style="{_QUOTED};white-space:pre-wrap;margin:.3em 0 .6em;'
-        f'max-height:24em;overflow:auto">'
-        f"{html.escape(thinking)}</div></details>"
-    )
-
-
-def _status_row(transcript: Transcript, now: float) -> str:
-    badges = "".join(f'<span style="{_BADGE}">{mark}</span>' for mark in transcript.marks())
-    return f"<div>{badges}{html.escape(transcript.facts(now))}</div>"

@@ -15,14 +15,30 @@ import re
 from minimax_magic.render.blocks import BlockScanner, Kind
 from minimax_magic.render.dollars import MATH
 
-_SUSPECT = re.compile(r"[<\"]|!\[|\]\(|\]:")
+_SUSPECT = re.compile(
+    r"[<\"]|!\[|\]\(|\]:|\\(?:href|class|style|css|data|unicode|mml|bbox|require|html|include|"
+    r"g?def|[ex]def|let|future|(?:re)?new|provide|Declare)"
+)
 _NEWLINE = re.compile(r"\r\n?|\n")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _AUTOLINK = re.compile(r"<(?:https?://|mailto:)[^\s<>`\"'\\$]*>")
 # Where a link says where it goes: inline, or in a definition such as `[1]: https://...`.
 _TARGET = re.compile(r"\](?=[(:]\s*<?\s*([^\s)>]{0,300}))")
 _SCHEME = re.compile(r"[^/?#]*?:")
-_HARMLESS = ("http:", "https:", "mailto:", "ftp:")
+_HARMLESS = ("http:", "https:", "mailto:")
+# An image; with alt and address if it is of the one form that is certain: no bracket, quote or math
+# in it that a renderer could take for its end, or put back into an attribute.
+_IMAGE = re.compile(
+    r"!\[(?:([^\[\]\\`$<>\"'\n]{0,1000})\]\((https?://[^\s()<>\"'`$\\]{1,2000})\))?", re.IGNORECASE
+)
+_IS_IMAGE = re.compile(r"!\[[^\]\n]{0,1000}\][(\[]")
+# MathJax can make links, styles and classes of these, and macros of one formula hold in all others.
+_MACRO = re.compile(
+    r"\\(?=(?:href|class|style|cssId|data|unicode|mmlToken|bbox|require|html[A-Z][a-z]+|includegraphics)"
+    r"\s*[\[{]|(?:[gex]?def|let|futurelet|(?:re)?newcommand|(?:re)?newenvironment|providecommand|"
+    r"DeclareMathOperator|DeclarePairedDelimiters?X?)(?![A-Za-z]))"
+)
+_NO_MACRO = "\\\u200c"
 _DEFINES = re.compile(r"^([ \t>*+\-\d.)]*\[[^\n]*?\]):", re.MULTILINE)
 _DEFINITION = re.compile(r"[\s>]*\[[^\[\]\\`]+\]: *[^\s<>\"'()`$\\]+(?: +\"[^\"\\`$]*\")? *$")
 _TITLE_BELOW = re.compile(r"[\s>]*[\"'(]")
@@ -41,34 +57,28 @@ _FENCE_LIKE = re.compile(r"^[ \t>*+\-\d.)\[\]xX]*(?:`{3}|~{3})", re.MULTILINE)
 _TABLE_RULE = re.compile(r"^[\s|:>-]*-[\s|:>-]*$", re.MULTILINE)
 
 
-def escape_html(markdown: str) -> str:
+def escape_html(markdown: str, *, remote_images: bool = False) -> str:
     """The markdown without anything that a browser would load or run by itself.
 
     Raw HTML, images and links to unusual schemes are shown as text; code, `<https://...>` and ordinary
     links stay as they are.
+
+    Args:
+        remote_images: Whether `![text](https://...)` may be loaded. Other forms never are.
     """
-    if not _SUSPECT.search(markdown):
-        return markdown
-    lines = [line if line.strip() else "" for line in _NEWLINE.split(markdown)]
-    kinds = _kinds(lines)
-    out: list[str] = []
-    at = 0
-    while at < len(lines):
-        end = at + 1
-        if kinds[at] == "text":
-            while end < len(lines) and kinds[end] == "text":
-                end += 1
-            out.append(_prose("\n".join(lines[at:end])))
-        elif kinds[at] == "open":
-            while end < len(lines) and kinds[end] in ("code", "close"):
-                end += 1
-                if kinds[end - 1] == "close":
-                    break
-            out += _fence(lines[at:end], closed=kinds[end - 1] == "close")
-        else:
-            out.append(lines[at].rstrip() if kinds[at] == "blank" else lines[at])
-        at = end
-    return "\n".join(out)
+    return _Escaper(remote_images=remote_images).escape(markdown)
+
+
+def images_left_out(markdown: str, *, remote_images: bool = False) -> int:
+    """How many images `escape_html` makes text of."""
+    escaper = _Escaper(remote_images=remote_images)
+    escaper.escape(markdown)
+    return escaper.images_left_out
+
+
+def escape_math(latex: str) -> str:
+    """LaTeX without what would make a link or style of it, or change other formulas."""
+    return _MACRO.sub(lambda macro: _NO_MACRO, latex)
 
 
 def _kinds(lines: list[str]) -> list[Kind]:
@@ -99,35 +109,80 @@ def _fence(lines: list[str], *, closed: bool) -> list[str]:
 # ----------------------------------------------------------------------------------------- prose
 
 
-def _prose(text: str) -> str:
-    text = _defuse_definitions(text)
-    if _FENCE_LIKE.search(text) and _MATH_TOKEN.search(text):
-        # it may be a fence after all, whose language is an attribute
-        text = text.replace('"', "&quot;")
-    pieces: list[str] = []
-    at = 0
-    for start, end in _sure_code_spans(text):
-        pieces += [_defuse(text[at:start]), text[start:end]]
-        at = end
-    pieces.append(_defuse(text[at:]))
-    return "".join(pieces)
+class _Escaper:
+    """One run over a text.
 
+    Attributes:
+        images_left_out: Counted on the way.
+    """
 
-def _defuse(text: str) -> str:
-    """Text outside of code without tags, images and odd links."""
-    if _MATH_TOKEN.search(text):
-        text = _TITLE.sub(lambda link: f"]\\\\{link[0][1:]}", text)
-        text = _ADDRESS.sub(lambda address: _MATH_TOKEN.sub(_percent, address[0]), text)
-    text = _TARGET.sub(lambda target: "]" if _harmless(target[1]) else "]\\", text)
-    text = text.replace("![", "&#33;[")
-    pieces: list[str] = []
-    at = 0
-    for math in MATH.finditer(text):
-        # in math an entity would be shown as it is, and a space means nothing
-        pieces += [_escape_tags(text[at : math.start()]), _TAG.sub("< ", math[0])]
-        at = math.end()
-    pieces.append(_escape_tags(text[at:]))
-    return "".join(pieces)
+    def __init__(self, *, remote_images: bool) -> None:
+        self._remote_images = remote_images
+        self._math = False  # whether there may be some in the paragraph
+        self.images_left_out = 0
+
+    def escape(self, markdown: str) -> str:
+        if not _SUSPECT.search(markdown):
+            return markdown
+        lines = [line if line.strip() else "" for line in _NEWLINE.split(markdown)]
+        kinds = _kinds(lines)
+        out: list[str] = []
+        at = 0
+        while at < len(lines):
+            end = at + 1
+            if kinds[at] == "text":
+                while end < len(lines) and kinds[end] == "text":
+                    end += 1
+                out.append(self._prose("\n".join(lines[at:end])))
+            elif kinds[at] == "open":
+                while end < len(lines) and kinds[end] in ("code", "close"):
+                    end += 1
+                    if kinds[end - 1] == "close":
+                        break
+                out += _fence(lines[at:end], closed=kinds[end - 1] == "close")
+            else:
+                out.append(lines[at].rstrip() if kinds[at] == "blank" else lines[at])
+            at = end
+        return "\n".join(out)
+
+    def _prose(self, text: str) -> str:
+        text = _defuse_definitions(text)
+        self._math = _MATH_TOKEN.search(text) is not None
+        if self._math and _FENCE_LIKE.search(text):
+            # it may be a fence after all, whose language is an attribute
+            text = text.replace('"', "&quot;")
+        pieces: list[str] = []
+        at = 0
+        for start, end in _sure_code_spans(text):
+            pieces += [self._defuse(text[at:start]), text[start:end]]
+            at = end
+        pieces.append(self._defuse(text[at:]))
+        return "".join(pieces)
+
+    def _defuse(self, text: str) -> str:
+        """Text outside of code without tags, images and odd links."""
+        if self._math:
+            text = escape_math(text)
+            text = _TITLE.sub(lambda link: f"]\\\\{link[0][1:]}", text)
+            text = _ADDRESS.sub(lambda address: _MATH_TOKEN.sub(_percent, address[0]), text)
+        text = _TARGET.sub(lambda target: "]" if _harmless(target[1]) else "]\\", text)
+        text = _IMAGE.sub(self._image, text)
+        pieces: list[str] = []
+        at = 0
+        for math in MATH.finditer(text):
+            # in math an entity would be shown as it is, and a space means nothing
+            pieces += [_escape_tags(text[at : math.start()]), _TAG.sub("< ", math[0])]
+            at = math.end()
+        pieces.append(_escape_tags(text[at:]))
+        return "".join(pieces)
+
+    def _image(self, image: re.Match[str]) -> str:
+        if image[2] and self._remote_images:
+            return image[0]
+        self.images_left_out += _IS_IMAGE.match(image.string, image.start()) is not None
+        if not image[2]:
+            return "&#33;["
+        return f"{image[1]} (image not loaded: <{image[2]}>)".lstrip()
 
 
 def _escape_tags(text: str) -> str:

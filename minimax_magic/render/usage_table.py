@@ -58,8 +58,8 @@ def usage_table(view: UsageView) -> Bundle:
 
 
 def is_empty(view: UsageView) -> bool:
-    """Whether there is not one request to tell of."""
-    return not any(totals.requests for _, totals in view.scopes)
+    """Whether there is not one request, nor a replayed answer, to tell of."""
+    return not any(totals.requests or totals.replayed for _, totals in view.scopes)
 
 
 # --------------------------------------------------------------------------------- words for sums
@@ -91,14 +91,21 @@ def _short(count: int) -> str:
 
 
 def counts_words(totals: Totals) -> list[str]:
-    """`12 requests`, `1 under way`, `3 estimated`, ...: only what there is."""
+    """`12 requests`, `1 under way`, `2 replayed, $0.01 avoided`, ...: only what there is."""
     counted = (
         (totals.open, "under way"),
         (totals.estimated, "estimated"),
         (totals.interrupted, "interrupted"),
         (totals.failed, "failed"),
     )
-    return [_count(totals.requests, "request"), *(f"{n:,} {what}" for n, what in counted if n)]
+    counts = [_count(totals.requests, "request"), *(f"{n:,} {what}" for n, what in counted if n)]
+    return [*counts, replayed_words(totals)] if totals.replayed else counts
+
+
+def replayed_words(totals: Totals) -> str:
+    """`2 replayed, $0.01 avoided`; without the amount where no price is known."""
+    avoided = f", {format_usd(totals.avoided)} avoided" if totals.avoided else ""
+    return f"{totals.replayed:,} replayed{avoided}"
 
 
 def cost_notes(totals: Totals) -> list[str]:
@@ -119,7 +126,7 @@ def cost_notes(totals: Totals) -> list[str]:
 
 def widest_notes(scopes: Sequence[tuple[str, Totals]]) -> list[str]:
     """What is to be said of the table as a whole, which is what is to be said of its largest sums."""
-    totals = max((totals for _, totals in scopes), key=lambda totals: totals.requests)
+    totals = max((totals for _, totals in scopes), key=lambda it: (it.requests, it.replayed))
     notes = []
     if totals.estimated:
         are = "is" if totals.estimated == 1 else "are"
@@ -130,6 +137,8 @@ def widest_notes(scopes: Sequence[tuple[str, Totals]]) -> list[str]:
     if any(whole.values()):
         not_whole = ", ".join(f"{number:,} {what}" for what, number in whole.items() if number)
         notes.append(f"Of {_count(totals.requests, 'request')}: {not_whole}.")
+    if totals.replayed:
+        notes.append(f"Beside the requests: {replayed_words(totals)}.")
     return notes + cost_notes(totals)
 
 

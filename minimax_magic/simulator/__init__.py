@@ -7,6 +7,7 @@ proves the codecs. `choose` has the table of what a prompt can ask for.
         sim.script(Fail(code=1002, retry_after="1"), Reply(text="Hello"))
         ...  # sim.url, sim.key
         assert sim.requests[0].body["model"] == "MiniMax-M2.5"
+        assert sim.images[0].data == picture_that_was_sent
 
 It has an account side too, with MiniMax's OAuth login and a consent page of its own:
 
@@ -34,6 +35,7 @@ from minimax_magic.simulator.behaviours import (
     Usage,
 )
 from minimax_magic.simulator.exchange import Received
+from minimax_magic.simulator.seen_images import SeenImage
 from minimax_magic.simulator.server import DEFAULT_KEY, Simulator
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "Raw",
     "Received",
     "Reply",
+    "SeenImage",
     "Served",
     "Silence",
     "Simulator",

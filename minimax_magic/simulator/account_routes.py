@@ -57,18 +57,14 @@ async def _form(exchange: Exchange) -> Form:
     return form
 
 
-def _origin(exchange: Exchange) -> str:
-    return f"{exchange.request.scheme}://{exchange.request.host}"
-
-
 async def _code(account: Account, exchange: Exchange) -> web.StreamResponse:
     form = await _form(exchange)
-    return exchange.raw(account.device_code(form, _origin(exchange)))
+    return exchange.raw(account.device_code(form, exchange.origin))
 
 
 async def _token(account: Account, exchange: Exchange) -> web.StreamResponse:
     form = await _form(exchange)
-    granted = account.token(form, _origin(exchange))
+    granted = account.token(form, exchange.origin)
     if granted.delay_s > 0:
         await asyncio.sleep(granted.delay_s)
     if granted.lost:
@@ -82,7 +78,7 @@ async def _moved(account: Account, exchange: Exchange) -> web.StreamResponse:
         serve = _code if target == CODE_PATH else _token
         return await serve(account, exchange)
     await _form(exchange)
-    origin = account.redirect_to or _origin(exchange)
+    origin = account.redirect_to or exchange.origin
     location = origin.rstrip("/") + target
     return exchange.raw(Raw(307, "text/html", headers=(("Location", location),)))
 

@@ -1,10 +1,10 @@
 """From a `Reply` to what is really sent: thinking filled in, ids given, tokens counted.
 
 The counting rule, the same for streamed and whole answers: a token is four characters, rounded up,
-for each message of the request and for each part of the answer. Cache: the longest run of leading
-segments (tools, system, messages) that an earlier request to the same model began with counts as
-read; the last message of a request is always new. What `cache_control` marks on an M2 model and was
-not read counts as written. Nothing expires.
+for each message of the request and for each part of the answer; an image is 1,000. Cache: the
+longest run of leading segments (tools, system, messages) that an earlier request to the same model
+began with counts as read; the last message of a request is always new. What `cache_control` marks
+on an M2 model and was not read counts as written. Nothing expires.
 """
 
 from __future__ import annotations

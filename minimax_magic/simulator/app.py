@@ -38,6 +38,7 @@ from minimax_magic.simulator.choose import choose, ordinary
 from minimax_magic.simulator.exchange import Exchange, Fault, Received
 from minimax_magic.simulator.failures import CODES, failure_body, nginx_page
 from minimax_magic.simulator.model_list import answer_models, is_models
+from minimax_magic.simulator.planted import PLANTED, PLANTED_PATH
 from minimax_magic.simulator.turn import Turn, Wire, read_anthropic, read_openai
 from minimax_magic.simulator.validation import check_anthropic, check_openai
 
@@ -174,6 +175,8 @@ class Service:
         if (response := await answer_account(self.account, exchange)) is not None:
             return response
         request = exchange.request
+        if request.path == PLANTED_PATH:
+            return exchange.raw(PLANTED)
         wire = CHAT.get(request.path) if request.method == "POST" else None
         if request.method == "GET" and request.path in (*REMAINS_PATHS, BALANCE_PATH):
             return dated(self.account, self._left(exchange))
@@ -243,20 +246,21 @@ class Service:
         if problem:
             return exchange.refuse(problem)
         turn = read_anthropic(body) if wire == "anthropic" else read_openai(body, wire)
-        behaviour = self._next(turn)
+        exchange.record.images = turn.images
+        behaviour = self._next(turn, exchange.origin)
         if isinstance(behaviour, Fail) and behaviour.once:
             if raw in self._failed_once:
                 self._failed_once.discard(raw)
-                behaviour = ordinary(turn)
+                behaviour = cut_to_limit(turn, ordinary(turn, exchange.origin))
             else:
                 self._failed_once.add(raw)
         return await self._perform(exchange, turn, behaviour)
 
-    def _next(self, turn: Turn) -> Behaviour:
+    def _next(self, turn: Turn, origin: str) -> Behaviour:
         try:
             return self.script.popleft()
         except IndexError:
-            chosen = choose(turn)
+            chosen = choose(turn, origin)
             return cut_to_limit(turn, chosen) if isinstance(chosen, Reply) else chosen
 
     async def _perform(
@@ -272,7 +276,7 @@ class Service:
             case Frames() as of:
                 return await _frames(exchange, turn, of, None)
             case Drop() | Silence() | FailMidStream():
-                inner = behaviour.of if behaviour.of is not None else ordinary(turn)
+                inner = behaviour.of or ordinary(turn, exchange.origin)
                 if isinstance(inner, Frames):
                     return await _frames(exchange, turn, inner, behaviour)
                 return await self._reply(exchange, turn, inner, behaviour)

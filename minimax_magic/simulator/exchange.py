@@ -17,6 +17,7 @@ from minimax_magic.simulator.answer import new_id
 from minimax_magic.simulator.behaviours import Drop, Fail, FailMidStream, Raw, Silence
 from minimax_magic.simulator.failures import failure_body, status_of
 from minimax_magic.simulator.frame import encode
+from minimax_magic.simulator.seen_images import SeenImage
 
 # a burst would keep the loop for itself: let others run after so many writes
 FAIRNESS = 32
@@ -35,6 +36,7 @@ class Received:
         closed_early: The client went away before the answer was finished.
         chunks_sent: Writes of the answer's body: SSE frames, or 1 for a whole answer.
         finished: Set when the answer is done, one way or the other.
+        images: Those of a chat request that was not refused, earlier turns included.
     """
 
     method: str
@@ -46,6 +48,7 @@ class Received:
     closed_early: bool = False
     chunks_sent: int = 0
     finished: threading.Event = field(default_factory=threading.Event, repr=False)
+    images: tuple[SeenImage, ...] = ()
 
 
 class Exchange:
@@ -58,6 +61,11 @@ class Exchange:
         self.record = Received(
             request.method, request.path, request.query_string, request.headers, time.monotonic()
         )
+
+    @property
+    def origin(self) -> str:
+        """`http://host:port` of this server, as the client wrote it."""
+        return f"{self.request.scheme}://{self.request.host}"
 
     def json(self, value: Any, status: int = 200, headers: Any = None) -> web.Response:
         """A whole JSON answer."""

@@ -35,6 +35,9 @@ def sample(turn: Turn) -> str:
         "from the real service, so what you see streaming is real.",
         "",
     ]
+    if turn.asks[-1].images:
+        seen = [f"- {image}" for image in turn.asks[-1].images]
+        lines += ["What I see of the images that came with it:", "", *seen, ""]
     if turn.system:
         lines += [f"The system prompt in force begins {excerpt(turn.system)}.", ""]
     if turn.earlier_prompts:
@@ -45,13 +48,7 @@ def sample(turn: Turn) -> str:
     return "\n".join([*lines, REST])
 
 
-REST = """\
-What an answer may contain:
-
-- a list with **bold**, *italic* and `code`,
-- a link to [MiniMax](https://www.minimax.io),
-- inline math such as $e^{i\\pi} + 1 = 0$.
-
+FENCE = """\
 ```python
 def fibonacci(n: int) -> int:
     a, b = 0, 1
@@ -59,7 +56,16 @@ def fibonacci(n: int) -> int:
         a, b = b, a + b
     return a
 ```
+"""
 
+REST = f"""\
+What an answer may contain:
+
+- a list with **bold**, *italic* and `code`,
+- a link to [MiniMax](https://www.minimax.io),
+- inline math such as $e^{{i\\pi}} + 1 = 0$.
+
+{FENCE}
 | Wire | Path | Thinking |
 |---|---|---|
 | Anthropic | `/anthropic/v1/messages` | a block with a signature |

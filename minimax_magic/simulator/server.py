@@ -15,6 +15,8 @@ from minimax_magic.simulator.account import Account
 from minimax_magic.simulator.app import Served, Service
 from minimax_magic.simulator.behaviours import Behaviour
 from minimax_magic.simulator.exchange import Received
+from minimax_magic.simulator.planted import PLANTED_PATH
+from minimax_magic.simulator.seen_images import SeenImage
 
 DEFAULT_KEY = "simulated-key"
 # aiohttp waits this long for handlers that were told to end; they end at once
@@ -106,6 +108,16 @@ class Simulator:
     def served_by_model(self) -> dict[str, Served]:
         """The same for each model, by the id that was asked for; a new dict each time."""
         return self._service.served_by_model
+
+    @property
+    def images(self) -> list[SeenImage]:
+        """The images of those requests, oldest first: one for each time that it was sent."""
+        return [image for received in self.requests for image in received.images]
+
+    @property
+    def planted_hits(self) -> int:
+        """How often an image that answers point at, `/planted.png`, was loaded."""
+        return sum(received.path == PLANTED_PATH for received in self.requests)
 
     def script(self, *behaviours: Behaviour) -> None:
         """Queue what the next valid chat requests get, first come first served."""

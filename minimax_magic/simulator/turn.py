@@ -10,8 +10,13 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from minimax_magic.simulator.seen_images import IMAGE_KINDS, SeenImage, read_image
+from minimax_magic.simulator.talk import Ask, Talk, ToolResult
+
 Wire = Literal["anthropic", "openai", "native"]
 
+# 1,000 tokens by the rule of `answer`; MiniMax publishes none
+IMAGE_CHARS = 4_000
 MODEL_IDS = (
     "MiniMax-M3",
     "MiniMax-M3.1-Flash-Preview",
@@ -34,14 +39,6 @@ class OfferedTool:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolResult:
-    """What a tool answered, as the last turn of the request brings it."""
-
-    name: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Turn:
     """One request.
 
@@ -50,9 +47,8 @@ class Turn:
         split_reasoning: Where thinking goes on the OpenAI wires: False in `<think>` tags.
         reasoning_details: Whether the split form also has the list of details.
         max_tokens: None for no limit.
-        prompt: The last text a person wrote.
-        earlier_prompts: Texts of the person before that, oldest first.
-        tool_results: Not empty when the last turn brings results.
+        asks: What the person said, oldest first; not empty.
+        tool_results: Not empty when the last turn brings results and nothing new from the person.
         segments: Tools and system, then every message, as text.
         written: How many segments `cache_control` asks to be written to the cache.
     """
@@ -66,12 +62,26 @@ class Turn:
     reasoning_details: bool
     max_tokens: int | None
     system: str
-    prompt: str
-    earlier_prompts: tuple[str, ...]
+    asks: tuple[Ask, ...]
     tool_results: tuple[ToolResult, ...]
     tools: tuple[OfferedTool, ...]
     segments: tuple[str, ...]
     written: int
+
+    @property
+    def prompt(self) -> str:
+        """The last that the person said."""
+        return self.asks[-1].prompt
+
+    @property
+    def earlier_prompts(self) -> tuple[str, ...]:
+        """What the person said before that, oldest first."""
+        return tuple(ask.prompt for ask in self.asks[:-1])
+
+    @property
+    def images(self) -> tuple[SeenImage, ...]:
+        """All images of the request, oldest first."""
+        return tuple(image for ask in self.asks for image in ask.images)
 
 
 def is_m2(model: str) -> bool:
@@ -102,6 +112,13 @@ def text_of(content: Any) -> str:
     return "\n".join(block.get("text") or "" for block in content if block.get("type") == "text")
 
 
+def _counted(block: dict[str, Any]) -> str:
+    """A block that is not text, as part of a segment: an image has a price whatever its size."""
+    if block.get("type") in IMAGE_KINDS:
+        return str(read_image(block)).ljust(IMAGE_CHARS)
+    return json.dumps({k: v for k, v in block.items() if k != "cache_control"})
+
+
 def _tools_segment(tools: list[Any]) -> list[str]:
     return [json.dumps(tools, ensure_ascii=False, sort_keys=True)] if tools else []
 
@@ -117,31 +134,28 @@ def read_openai(body: dict[str, Any], wire: Wire) -> Turn:
     tools = body.get("tools") or []
     segments = _tools_segment(tools)
     system = ""
-    prompts: list[str] = []
-    results: list[ToolResult] = []
-    names: dict[str, str] = {}
+    talk = Talk()
     for message in body["messages"]:
         role = message["role"]
         text = text_of(message.get("content"))
         segment = f"{role}: {text}"
         for part in message["content"] if isinstance(message.get("content"), list) else ():
             if part.get("type") != "text":
-                segment += json.dumps(part)
-        if role != "tool":
-            results = []
+                segment += _counted(part)
         if role == "system":
             system = text
         elif role == "user":
-            prompts.append(text)
+            talk.said(message["content"])
         elif role == "tool":
-            call_id = message.get("tool_call_id", "")
-            results.append(ToolResult(names.get(call_id, "tool"), text))
+            talk.returned(message.get("tool_call_id", ""), text)
         else:
             segment += message.get("reasoning_content") or ""
+            calls = {}
             for call in message.get("tool_calls") or ():
                 function = call["function"]
-                names[call["id"]] = function["name"]
+                calls[call["id"]] = function["name"]
                 segment += function["name"] + function["arguments"]
+            talk.answered(text, calls)
         segments.append(segment)
     options = body.get("stream_options") or {}
     # M3.1-Flash and the native endpoint know no <think> tags
@@ -156,9 +170,8 @@ def read_openai(body: dict[str, Any], wire: Wire) -> Turn:
         reasoning_details=bool(body.get("reasoning_split")),
         max_tokens=_limit(body),
         system=system,
-        prompt=prompts[-1] if prompts else "",
-        earlier_prompts=tuple(prompts[:-1]),
-        tool_results=tuple(results),
+        asks=talk.asks,
+        tool_results=talk.results,
         tools=_offered_openai(tools, body.get("tool_choice")),
         segments=tuple(segments),
         written=0,
@@ -188,31 +201,32 @@ def read_anthropic(body: dict[str, Any]) -> Turn:
     if system:
         segments.append(f"system: {system}")
         written = len(segments) if _marked(body.get("system")) else written
-    prompts: list[str] = []
-    results: list[ToolResult] = []
-    names: dict[str, str] = {}
+    talk = Talk()
     for message in body["messages"]:
         content = message["content"]
         text = text_of(content)
         segment = f"{message['role']}: {text}"
-        results = [] if message["role"] != "user" or text else results
-        for block in content if isinstance(content, list) else ():
+        blocks = content if isinstance(content, list) else []
+        calls = {}
+        for block in blocks:
             match block.get("type"):
                 case "text":
                     pass
                 case "thinking":
                     segment += block.get("thinking") or ""
                 case "tool_use":
-                    names[block["id"]] = block["name"]
+                    calls[block["id"]] = block["name"]
                     segment += block["name"] + json.dumps(block["input"], ensure_ascii=False)
                 case "tool_result":
                     answer = text_of(block.get("content"))
-                    results.append(ToolResult(names.get(block["tool_use_id"], "tool"), answer))
+                    talk.returned(block["tool_use_id"], answer)
                     segment += answer
                 case _:
-                    segment += json.dumps({k: v for k, v in block.items() if k != "cache_control"})
-        if message["role"] == "user" and text:
-            prompts.append(text)
+                    segment += _counted(block)
+        if message["role"] == "assistant":
+            talk.answered(text, calls)
+        elif not blocks or any(block.get("type") != "tool_result" for block in blocks):
+            talk.said(content)
         segments.append(segment)
         written = len(segments) if _marked(content) else written
     choice = body.get("tool_choice") or {}
@@ -227,9 +241,8 @@ def read_anthropic(body: dict[str, Any]) -> Turn:
         reasoning_details=False,
         max_tokens=_limit(body),
         system=system,
-        prompt=prompts[-1] if prompts else "",
-        earlier_prompts=tuple(prompts[:-1]),
-        tool_results=tuple(results),
+        asks=talk.asks,
+        tool_results=talk.results,
         tools=tuple(OfferedTool(t["name"], t.get("input_schema") or {}) for t in offered),
         segments=tuple(segments),
         # explicit caching is for the M2 line only

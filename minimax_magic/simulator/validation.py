@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from minimax_magic.simulator.seen_images import IMAGE_KINDS, image_problem
 from minimax_magic.simulator.turn import is_m2
 
 EMPTY = "chat content is empty"
@@ -110,18 +111,21 @@ def _check_openai_messages(body: dict[str, Any]) -> str | None:
         if role == "system" and position:
             return BAD_SETTING
         if role == "tool":
-            if problem := calls.answered(message.get("tool_call_id")):
+            problem = calls.answered(message.get("tool_call_id")) or _openai_images(content)
+            if problem:
                 return problem
             continue
         if problem := calls.must_be_done():
             return problem
         made = message.get("tool_calls") if role == "assistant" else None
         if made:
-            if problem := _check_openai_calls(made):
+            if problem := _check_openai_calls(made) or _openai_images(content):
                 return problem
             calls.made([call["id"] for call in made])
         elif not _openai_content(content, body["model"]):
             return EMPTY
+        elif problem := _openai_images(content):
+            return problem
     return calls.must_be_done()
 
 
@@ -155,6 +159,15 @@ def _openai_content(content: Any, model: str) -> bool:
     if is_m2(model) and any(part.get("type") != "text" for part in content):
         return False
     return any(part.get("text") or part.get("type") != "text" for part in content)
+
+
+def _openai_images(content: Any) -> str | None:
+    for part in content if isinstance(content, list) else ():
+        if not isinstance(part, dict):
+            return EMPTY
+        if part.get("type") in IMAGE_KINDS and (problem := image_problem(part)):
+            return problem
+    return None
 
 
 def check_anthropic(body: Any) -> str | None:
@@ -212,7 +225,9 @@ def _check_block(block: dict[str, Any], role: str, model: str, calls: _Calls) ->
                 return _bad_arguments(block["id"])
             calls.made([block["id"]])
         case "user", "image" | "video":
-            return EMPTY if is_m2(model) else None
+            if is_m2(model):
+                return EMPTY
+            return image_problem(block) if kind == "image" else None
         case (_, "text") | ("assistant", "thinking" | "redacted_thinking"):
             return None
         case _:

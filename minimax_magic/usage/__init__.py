@@ -32,7 +32,8 @@ def records(
     """What the ledger holds, one flat dict per request, the oldest first.
 
     `cost` is an exact Decimal in US dollars, None where no price is known. Prompts and answers are
-    not in the ledger.
+    not in the ledger. An answer that was replayed has a row, too: `replayed` is true, tokens and cost
+    are 0, and `avoided` is what it would have cost.
 
     Args:
         since: A datetime, a date, one of them in ISO form, or `today`, `7 days`, `30 days`, `all`,

@@ -2,7 +2,7 @@
 
 A query is a request of the last 30 local days that came to its end and has a price. What interrupted
 and failed ones cost is paid too, so it is shared out among the queries. Without any query the guide's
-worked example stands in, and says that it is one.
+worked example stands in, and says that it is one. What was replayed is no query.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def forecast(
         )
     today = local_day(now)
     oldest = today - timedelta(days=DAYS - 1)
-    recent = [r for r in records if local_day(r.started_at) >= oldest]
+    recent = [r for r in records if not r.replayed and local_day(r.started_at) >= oldest]
     if not all(r.simulated for r in recent):
         recent = [r for r in recent if not r.simulated]
     ended = [r for r in recent if r.status != "open"]

@@ -46,6 +46,8 @@ COLUMNS: Final = {
     "output_tps": "float64",
     "request_id": "string",
     "currency": "string",
+    "replayed": "bool",
+    "avoided": "float64",
 }
 """The keys of `Record.row()` in their order, with the dtypes that they have in a DataFrame."""
 
@@ -54,19 +56,19 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def records(ledger: Ledger, selection: Selection) -> list[dict[str, Any]]:
-    """One flat dict per request, the oldest first.
+    """One flat dict per request or replayed answer, the oldest first.
 
-    `cost` is an exact Decimal in US dollars, None where no price is known; `started_at` is an aware
-    datetime in UTC.
+    `cost` and `avoided` are exact Decimals in US dollars, None where no price is known; `started_at`
+    is an aware datetime in UTC.
     """
     return [record.row() for record in reversed(ledger.records(selection))]
 
 
 def dataframe(ledger: Ledger, selection: Selection) -> pandas.DataFrame:
-    """The same as a pandas DataFrame with one row per request.
+    """The same as a pandas DataFrame.
 
-    `cost` is a float here, NaN where no price is known, because that is what sums and plots want;
-    `records` has it exactly.
+    `cost` and `avoided` are floats here, NaN where no price is known, because that is what sums and
+    plots want; `records` has them exactly.
 
     Raises:
         ConfigError: pandas is not installed.

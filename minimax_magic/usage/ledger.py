@@ -1,4 +1,5 @@
-"""The ledger: one row for each HTTP request that may have cost something, in SQLite.
+"""The ledger: one row for each HTTP request that may have cost something, in SQLite; and one for each
+answer that was replayed instead.
 
 A row is written before its request goes out and closed afterwards, so a kernel that is killed leaves
 one that is open; whoever looks next sees that its process is gone and takes it for interrupted, with
@@ -127,6 +128,10 @@ class Ledger:
         """
         return self._queue(self._insert, new, tuple(limits))
 
+    def add_row(self, new: NewRequest, outcome: Outcome) -> Future[int]:
+        """Writes the row of what is over already: an answer that was replayed. Gives its id."""
+        return self._queue(self._insert_ended, new, outcome)
+
     def update_row(
         self, row: int, usage: TokenUsage, cost: Decimal | None, *, simulated: bool
     ) -> Future[None]:
@@ -179,11 +184,12 @@ class Ledger:
         """The records of a selection.
 
         Args:
-            order: `dearest`: without a known price last.
+            order: `dearest`: without a known price last, and then those that were replayed.
             limit: Most of them; None: all.
         """
         where, values = sql.where_of(selection)
-        by = "cost DESC, started_at DESC" if order == "dearest" else "started_at DESC, id DESC"
+        dearest = "replayed, cost DESC, started_at DESC"
+        by = dearest if order == "dearest" else "started_at DESC, id DESC"
         query = f"SELECT {sql.COLUMNS} FROM requests{where} ORDER BY {by} LIMIT ?"
         return [
             sql.record_of(row) for row in self._read(query, *values, -1 if limit is None else limit)
@@ -209,7 +215,7 @@ class Ledger:
     def groups(self, selection: Selection, by: GroupBy) -> list[Group]:
         """Their sums, apart by day (the earliest first) or by something else (the dearest first)."""
         where, values = sql.where_of(selection)
-        order = "1" if by == "day" else "sum(cost) DESC, count(*) DESC, 1"
+        order = "1" if by == "day" else f"sum(cost) DESC, {sql.COUNT} DESC, 1"
         query = (
             f"SELECT {sql.KEYS[by]}, {sql.SUMS} FROM requests{where} GROUP BY 1 ORDER BY {order}"
         )
@@ -227,7 +233,7 @@ class Ledger:
     def models(self, *, simulated: bool | None = None) -> list[str]:
         """The models of all records, the one with most requests first."""
         where, values = sql.where_of(Selection(simulated=simulated))
-        query = f"SELECT model FROM requests{where} GROUP BY model ORDER BY count(*) DESC, model"
+        query = f"SELECT model FROM requests{where} GROUP BY model ORDER BY {sql.COUNT} DESC, model"
         return [model for (model,) in self._read(query, *values)]
 
     def was_simulated(self, region: str) -> bool:
@@ -298,6 +304,12 @@ class Ledger:
             if new.most > tightest.left:
                 raise tightest
         return sql.insert(connection, sql.opened(new, self._presence.process))
+
+    def _insert_ended(
+        self, connection: sqlite3.Connection, new: NewRequest, outcome: Outcome
+    ) -> int:
+        begun = sql.opened(new, self._presence.process)
+        return sql.insert(connection, {**begun, **sql.closed(outcome)})
 
     def _mourn(self, connection: sqlite3.Connection) -> None:
         """Takes the open rows of processes that are gone for what they are."""

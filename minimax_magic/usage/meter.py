@@ -49,11 +49,14 @@ _PIECES: Final = 64
 _MOST_TOKENS: Final = 10_000_000
 # How fast a model writes of which nothing is known.
 _TOKENS_PER_SECOND: Final = 60
+# In the place of a region: nothing was sent to any.
+_REPLAYED: Final = "replay"
 # Below this a rate of tokens would be noise: the answer came as a whole.
 _SHORTEST_S: Final = 0.05
 
-News = Literal["rows", "text", "account"]
-"""What has changed: the ledger, the length of an answer, what is left of plan or balance."""
+News = Literal["rows", "text", "account", "replay"]
+"""What has changed: the ledger, the length of an answer, what is left of plan or balance, the ledger
+without that anything was used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,48 @@ class Meter:
         books.under_way.append(booking)
         books.tell("rows")
         return booking
+
+    async def replay(
+        self,
+        usage: TokenUsage,
+        avoided: Decimal | None,
+        request: ChatRequest,
+        purpose: Purpose,
+        *,
+        simulated: bool,
+        recorded_flavor: str,
+    ) -> Booked:
+        """Books an answer that was recorded earlier. It costs nothing, so no budget is asked.
+
+        Args:
+            usage: Of the recorded answer.
+            avoided: US dollars that it would have cost; None: no price is known.
+            simulated: Whether a simulator had given it.
+            recorded_flavor: The wire it had come over.
+        """
+        books, free = self.books, Decimal(0)
+        new = NewRequest(
+            started_at=books.clock.time(),
+            model=request.model,
+            flavor=recorded_flavor,
+            region=_REPLAYED,
+            label=purpose.label,
+            billing=self.billing(),
+            simulated=simulated,
+            usage=TokenUsage(),
+            cost=free,
+        )
+        outcome = Outcome("ok", TokenUsage(), free, True, simulated, replayed=True, avoided=avoided)
+        if books.ledger is not None:
+            try:
+                await asyncio.wrap_future(books.ledger.add_row(new, outcome))
+                books.write_again()
+            except MinimaxError as error:
+                books.failed(error)
+        if purpose.label.cell is not None:
+            books.last, books.last_simulated = purpose, simulated
+        books.tell("replay")
+        return Booked(usage, free, True, new.billing, avoided or free)
 
     async def _is_simulated(self) -> bool:
         """Whether a simulator answers, as far as is known before it does."""

@@ -42,7 +42,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One HTTP request that may have cost something.
+    """One HTTP request that may have cost something, or an answer that was replayed instead of one.
 
     Attributes:
         started_at: When it was sent.
@@ -51,10 +51,12 @@ class Record:
         cost: None: no price is known for the model.
         measured: Whether the tokens are the server's own count; if not, they are estimated.
         simulated: Whether a simulator answered: no money was involved.
-        latency_s: From sending to the end of the answer; None while it is under way.
+        latency_s: From sending to the end of the answer; None while it is under way, and if replayed.
         first_token_s: From sending to the first text or thinking; None if there was none.
         output_tps: Output tokens per second after the first; None if that cannot be said.
         request_id: The server's id of the answer; None if it gave none.
+        replayed: Nothing was sent, since the answer was recorded earlier: no tokens, and a cost of 0.
+        avoided: What it would have cost otherwise; None if it was not replayed, or no price is known.
     """
 
     id: int
@@ -75,6 +77,8 @@ class Record:
     output_tps: float | None = None
     request_id: str | None = None
     currency: str = CURRENCY
+    replayed: bool = False
+    avoided: Decimal | None = None
 
     def row(self) -> dict[str, Any]:
         """All of it in one flat dict, for tables and CSV."""
@@ -95,12 +99,27 @@ class Booked:
     Attributes:
         cost: None: no price is known.
         measured: Whether these are the server's own counts; if not, they are estimated.
+        avoided: None: it was sent. Of a replayed answer what it would have cost, 0 if no price is known;
+            `usage` is then that of the recorded answer, and `cost` is 0.
     """
 
     usage: TokenUsage
     cost: Decimal | None
     measured: bool
     billing: Billing
+    avoided: Decimal | None = None
+
+    def __add__(self, other: Booked) -> Booked:
+        """Of two requests together. A cost that is not known makes the sum unknown."""
+        known = self.cost is not None and other.cost is not None
+        avoids = self.avoided is not None or other.avoided is not None
+        return Booked(
+            self.usage + other.usage,
+            (self.cost or Decimal(0)) + (other.cost or Decimal(0)) if known else None,
+            self.measured and other.measured,
+            self.billing if self.avoided is None else other.billing,
+            (self.avoided or Decimal(0)) + (other.avoided or Decimal(0)) if avoids else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +146,14 @@ class Totals:
     """Sums over some records.
 
     Attributes:
-        requests: All of them, whatever became of them.
+        requests: All that were sent, whatever became of them.
         cost: Of those whose price is known; what is covered by a plan counts with its value.
         plan_cost: The part of `cost` that a plan covers.
         unpriced: How many have tokens but no known price: `cost` is too low by theirs.
         estimated: How many are not measured; their tokens and cost are estimates.
         open, interrupted, failed: How many are under way, and how many were not whole.
+        replayed: How many answers were replayed; they are in no other of these figures but `avoided`.
+        avoided: What those would have cost whose price is known.
     """
 
     requests: int = 0
@@ -144,6 +165,8 @@ class Totals:
     open: int = 0
     interrupted: int = 0
     failed: int = 0
+    replayed: int = 0
+    avoided: Decimal = Decimal(0)
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -214,6 +237,7 @@ class Outcome:
 
     Attributes:
         cost: None: no price is known.
+        replayed, avoided: As of `Record`.
     """
 
     status: Status
@@ -225,6 +249,8 @@ class Outcome:
     first_token_s: float | None = None
     output_tps: float | None = None
     request_id: str | None = None
+    replayed: bool = False
+    avoided: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,11 @@ MIGRATIONS: tuple[str, ...] = (
         ON requests (simulated, started_at, reserved, cost, measured, input_tokens);
     CREATE INDEX requests_under_way ON requests (process) WHERE status = 'open';
     """,
+    # answers that were recorded earlier, so that nothing was sent
+    """
+    ALTER TABLE requests ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE requests ADD COLUMN avoided INTEGER;
+    """,
 )
 
 

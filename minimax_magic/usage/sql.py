@@ -34,19 +34,22 @@ KEYS: Final[dict[GroupBy, str]] = {
     "chat": "chat",
     "notebook": "notebook",
 }
-SUMS: Final = """
-    count(*),
+# what was replayed was no request: it has a count of its own
+COUNT: Final = "sum(NOT replayed)"
+SUMS: Final = f"""
+    {COUNT},
     sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
     sum(reasoning_tokens),
     sum(cost), sum(CASE WHEN billing = 'plan' THEN cost END),
     sum(cost IS NULL AND input_tokens + output_tokens + cache_read_tokens + cache_write_tokens > 0),
-    sum(NOT measured), sum(status = 'open'), sum(status = 'interrupted'), sum(status = 'failed')
+    sum(NOT measured), sum(status = 'open'), sum(status = 'interrupted'), sum(status = 'failed'),
+    sum(replayed), sum(avoided)
 """
 COLUMNS: Final = """
     id, started_at, model, flavor, region, process, agent, chat, notebook, kernel, cell,
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
     cost, billing, status, measured, simulated, latency_s, first_token_s, output_tps, request_id,
-    currency
+    currency, replayed, avoided
 """
 
 
@@ -98,7 +101,7 @@ def totals_of(sums: Sequence[Any]) -> Totals:
         value or 0 for value in sums
     )
     usage = TokenUsage(fresh, output, read, written, thought)
-    unpriced, estimated, under_way, interrupted, failed = counts
+    unpriced, estimated, under_way, interrupted, failed, replayed, avoided = counts
     return Totals(
         requests,
         usage,
@@ -109,6 +112,8 @@ def totals_of(sums: Sequence[Any]) -> Totals:
         under_way,
         interrupted,
         failed,
+        replayed,
+        _usd(avoided),
     )
 
 
@@ -117,6 +122,7 @@ def record_of(row: Sequence[Any]) -> Record:
     number, started_at, model, flavor, region, process, *rest = row
     label, usage = Label(*rest[:5]), TokenUsage(*rest[5:10])
     cost, billing, status, measured, simulated, *more = rest[10:]
+    latency_s, first_token_s, output_tps, request_id, currency, replayed, avoided = more
     return Record(
         number,
         datetime.fromtimestamp(started_at, UTC),
@@ -131,7 +137,13 @@ def record_of(row: Sequence[Any]) -> Record:
         status,
         bool(measured),
         bool(simulated),
-        *more,
+        latency_s,
+        first_token_s,
+        output_tps,
+        request_id,
+        currency,
+        bool(replayed),
+        None if avoided is None else _usd(avoided),
     )
 
 
@@ -174,6 +186,8 @@ def closed(outcome: Outcome) -> dict[str, Any]:
         "first_token_s": outcome.first_token_s,
         "output_tps": outcome.output_tps,
         "request_id": outcome.request_id,
+        "replayed": outcome.replayed,
+        "avoided": _pico(outcome.avoided),
     }
 
 

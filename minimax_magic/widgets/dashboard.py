@@ -387,9 +387,8 @@ class Dashboard:
             return tables.message_html(
                 f"No file could be written in {self._csv_dir}: {system_reason(error)}.", bad=True
             )
-        requests = "1 request" if len(rows) == 1 else f"{len(rows):,} requests"
         return tables.message_html(
-            f"Saved {requests} to", file=path.name, link=_link(path), place=str(path.parent)
+            f"Saved {_saved(rows)} to", file=path.name, link=_link(path), place=str(path.parent)
         )
 
 
@@ -410,6 +409,13 @@ def _write_new(folder: Path, stem: str, rows: Sequence[dict[str, Any]]) -> Path:
             raise
         return path
     raise AssertionError
+
+
+def _saved(rows: Sequence[dict[str, Any]]) -> str:
+    """`12 requests`, `12 requests and 3 replayed answers`."""
+    replays = sum(row["replayed"] for row in rows)
+    counted = ((len(rows) - replays, "request"), (replays, "replayed answer"))
+    return " and ".join(f"{n:,} {what}{'' if n == 1 else 's'}" for n, what in counted if n)
 
 
 def _link(path: Path) -> str:

@@ -110,7 +110,7 @@ def _scope(name: str, totals: Totals) -> dict[str, Any]:
     cost, sign, more = words.cost_words(totals).partition(" + ")
     return {
         "name": name,
-        "used": bool(totals.requests),
+        "used": bool(totals.requests or totals.replayed),
         "cost": cost,
         "unpriced": sign + more,
         "known": bool(totals.cost or not totals.unpriced),

@@ -76,6 +76,28 @@ class Server:
             "JUPYTER_TOKEN": self.token,  # here, so that it is not in the list of processes
         }
 
+    def write(self, name: str, sources: list[str]) -> None:
+        """A notebook with these code cells."""
+        cells = [
+            {
+                "cell_type": "code",
+                "id": f"c{place}",
+                "metadata": {},
+                "execution_count": None,
+                "outputs": [],
+                "source": source,
+            }
+            for place, source in enumerate(sources)
+        ]
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        content = {
+            "cells": cells,
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {"kernelspec": kernel},
+        }
+        (self.work / name).write_text(json.dumps(content))
+
     def start(self) -> None:
         command = [sys.executable, "-m", "jupyter", self.command, "--no-browser"]
         command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}"]
@@ -139,11 +161,12 @@ class Notebook:
         end = time.monotonic() + 60
         while time.monotonic() < end:
             try:
-                kernels = self.server.api("kernels")
+                sessions = self.server.api("sessions")
             except urllib.error.HTTPError as error:
                 if error.code != 500:  # jupyter_server says so while a kernel is starting
                     raise
-                kernels = []
+                sessions = []
+            kernels = [each["kernel"] for each in sessions if each["path"].endswith(self.name)]
             if any(k["connections"] and k["execution_state"] == "idle" for k in kernels):
                 self.page.wait_for_selector(
                     '.jp-Notebook-ExecutionIndicator[data-status="idle"]',
@@ -230,29 +253,32 @@ def open_notebook(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Noteb
             kind: str, sources: list[str], settings: dict[str, Any] | None = None, width: int = 1200
         ) -> Notebook:
             server = Server(kind, tmp_path / kind, settings or {})
-            cells = [
-                {
-                    "cell_type": "code",
-                    "id": f"c{place}",
-                    "metadata": {},
-                    "execution_count": None,
-                    "outputs": [],
-                    "source": source,
-                }
-                for place, source in enumerate(sources)
-            ]
-            kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-            content = {
-                "cells": cells,
-                "nbformat": 4,
-                "nbformat_minor": 5,
-                "metadata": {"kernelspec": kernel},
-            }
-            (server.work / "nb.ipynb").write_text(json.dumps(content))
+            server.write("nb.ipynb", sources)
             server.start()
             stack.callback(server.stop)
             context = chromium.new_context(viewport={"width": width, "height": 1100})
             stack.callback(context.close)
             return Notebook(context.new_page(), server, "nb.ipynb").open()
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def open_shared(
+    chromium: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Notebook]]:
+    """`open_shared("lab" | "notebook", name, [cell sources])`: the same on one server of each kind."""
+    servers: dict[str, Server] = {}
+    with contextlib.ExitStack() as stack:
+
+        def make(kind: str, name: str, sources: list[str]) -> Notebook:
+            if kind not in servers:
+                servers[kind] = Server(kind, tmp_path_factory.mktemp(kind), {})
+                servers[kind].start()
+                stack.callback(servers[kind].stop)
+            servers[kind].write(name, sources)
+            context = chromium.new_context(viewport={"width": 1200, "height": 1100})
+            stack.callback(context.close)
+            return Notebook(context.new_page(), servers[kind], name).open()
 
         yield make

@@ -27,7 +27,7 @@ def names(kind: str) -> Iterable[str]:
     ("before", "expected"),
     [
         ("%%minimax --mo", ["--model"]),
-        ("%%minimax --t", ["--temperature", "--top-p", "--thinking"]),
+        ("%%minimax --t", ["--temperature", "--top-p", "--thinking", "--tools", "--trim"]),
         ("%%minimax --model ", NAMES["models"]),
         ("%%minimax --model MiniMax-M3", ["MiniMax-M3"]),
         ("%%minimax --model=MiniMax-M2", ["MiniMax-M2.5"]),
@@ -44,7 +44,7 @@ def names(kind: str) -> Iterable[str]:
         ("%%minimax ans", []),
         ("%minimax sim", ["simulator"]),
         ("%minimax simulator ", ["off", "approve", "deny"]),
-        ("%minimax lo", ["login", "logout"]),
+        ("%minimax lo", ["login", "logout", "load"]),
         ("%minimax login --r", ["--region"]),
         ("%minimax login --region c", ["china"]),
         ("%minimax logout --", ["--yes"]),

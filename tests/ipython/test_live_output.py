@@ -10,6 +10,7 @@ import io
 import json
 import random
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,17 +20,23 @@ from typing import Any
 import pytest
 
 from minimax_magic.events import (
+    CallBegun,
+    CallEnded,
     ChatReply,
     Notice,
     Started,
-    StreamEvent,
+    StepBegun,
     TextDelta,
     TextWasThinking,
     ThinkingDelta,
     ThinkingDone,
+    ToolCallDelta,
+    ToolCallDone,
+    ToolCallStarted,
+    TurnEvent,
 )
 from minimax_magic.ipython.live_output import LiveOutput, TerminalOutput
-from minimax_magic.messages import TextBlock
+from minimax_magic.messages import TextBlock, ToolCall
 from minimax_magic.render.markup import Format
 from minimax_magic.render.pacing import MESSAGE_BYTES
 from minimax_magic.render.transcript import Phase, Transcript
@@ -62,7 +69,7 @@ class Screen:
 
     now: float = 1000.0
     messages: list[Message] = field(default_factory=list)
-    outputs: list[dict[str, str]] = field(default_factory=list)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
 
     def new_display(self) -> Handle:
         return Handle(self)
@@ -90,18 +97,26 @@ class Handle:
 class Cell:
     """Streams into a `LiveOutput` as a cell does."""
 
-    def __init__(self, form: Format = "markdown") -> None:
+    def __init__(
+        self, form: Format = "markdown", *, remote_images: bool = False, begun: bool = False
+    ) -> None:
         self.screen = Screen()
         self.transcript = Transcript("MiniMax-M2.5", self.screen.now)
         self.output = LiveOutput(
-            self.transcript, form, self.screen.new_display, lambda: self.screen.now
+            self.transcript,
+            form,
+            self.screen.new_display,
+            lambda: self.screen.now,
+            remote_images=remote_images,
         )
+        if begun:
+            self.output.begin()
         self._chance = random.Random(7)
         self._due: float | None = None
         self.text_until = 0.0
         self.output.draw()
 
-    def stream(self, events: Iterable[StreamEvent], gap_s: float) -> None:
+    def stream(self, events: Iterable[TurnEvent], gap_s: float) -> None:
         """One event after each gap; draws that are due happen in time or a little late."""
         for event in events:
             self.wait(gap_s)
@@ -125,18 +140,31 @@ class Cell:
         if self._due is None or due < self._due - LATE_S:
             self._due = due + self._chance.uniform(0, LATE_S)
 
-    def finish(self, phase: Phase = "done") -> None:
+    def finish(self, phase: Phase = "done", value: Any = None) -> None:
         while wait := self.output.settle_in():
             self.screen.now += min(wait, 0.2)
             if self._due is not None and self._due <= self.screen.now:
                 self.output.draw()
                 self._due = self.screen.now + 0.2
-        self.output.finish(phase, _reply(str(self.transcript.text)))
+        self.output.finish(phase, _reply(str(self.transcript.text), value))
 
 
-def _reply(text: str) -> ChatReply:
+def _reply(text: str, value: Any = None) -> ChatReply:
     usage = TokenUsage(input_tokens=12, output_tokens=34)
-    return ChatReply((TextBlock(text=text),), usage, Decimal("0.00012"), "stop", "MiniMax-M2.5")
+    blocks = (TextBlock(text=text),)
+    return ChatReply(blocks, usage, Decimal("0.00012"), "stop", "MiniMax-M2.5", value=value)
+
+
+def _called(number: int, result: str = "ok", *, pieces: int = 1) -> list[TurnEvent]:
+    """A call from its announcement to its end."""
+    call = ToolCall(id=str(number), name="look_up", arguments={"text": "word " * pieces})
+    return [
+        ToolCallStarted(number, call.id, call.name),
+        *[ToolCallDelta(number, "word ")] * pieces,
+        ToolCallDone(number, call),
+        CallBegun(call.id),
+        CallEnded(call.id, result, duration_s=0.5),
+    ]
 
 
 def _pieces(text: str, chars: int) -> Iterator[TextDelta]:
@@ -416,6 +444,234 @@ def test_notices_are_shown_while_it_streams_and_after() -> None:
     assert cell.screen.outputs[1]["text/plain"].startswith("Note: top_p is ignored\n[")
 
 
+# ------------------------------------------------------------------------------ turns of several steps
+
+
+def test_cards_keep_to_the_byte_rate() -> None:
+    """Long arguments that stream, and many calls with large results, cost as little as text does."""
+    cell = Cell()
+    cell.stream(_pieces(long_markdown(8000), 20), 0.002)
+    before = len(cell.screen.messages)
+    for number in range(20):
+        cell.stream(_called(number, "result " * 3000, pieces=200), 0.005)
+    cell.stream([StepBegun(2), *_pieces(long_markdown(30_000), 20)], 0.001)
+    messages = cell.screen.messages
+    assert _worst_second(messages, lambda message: message.size) <= 150_000
+    assert _worst_second(messages, lambda message: 1) <= 10
+    assert max(m.size for m in messages[before : before + 50] if m.place == 1) < 6000
+    cell.finish()
+    assert _worst_second(messages, lambda message: message.size) <= 150_000
+    assert cell.screen.outputs[1]["text/html"].count("<details") == 20
+
+
+def test_calls_are_seen_at_every_moment() -> None:
+    """A call is seen while its arguments arrive, while it runs and when it is over."""
+    cell = Cell()
+    first, delta, done, begun, ended = _called(0)
+    cell.stream([TextDelta("Let me see."), first, delta], 0.3)
+    cell.wait(0.3)
+    assert "look_up word" in cell.screen.outputs[1]["text/markdown"]
+    cell.stream([done, begun], 0.3)
+    cell.wait(3)
+    assert "running 3 s" in cell.screen.outputs[1]["text/markdown"]
+    assert "calling tools" in cell.screen.outputs[1]["text/markdown"]
+    cell.stream([ended], 0.3)
+    cell.wait(0.3)
+    assert "→ ok · 0.5 s" in cell.screen.outputs[1]["text/markdown"]
+
+
+def test_a_turn_of_two_steps_is_one_answer() -> None:
+    """Texts of steps stand below each other, also when the first left a fence open."""
+    cell = Cell()
+    cell.stream([TextDelta("```py\nx = 1"), *_called(0), StepBegun(2), TextDelta("# Done")], 0.2)
+    cell.wait(0.3)
+    assert cell.screen.outputs[0]["text/markdown"] == "```py\nx = 1\n```\n\n# Done"
+    cell.finish()
+    answer, summary = cell.screen.outputs
+    assert answer["text/markdown"] == "```py\nx = 1\n```\n\n# Done"
+    assert "2 steps" in summary["text/plain"]
+    assert '[look_up(text="word ") → ok · 0.5 s]' in summary["text/plain"]
+
+
+def test_a_form_is_made_of_the_last_step() -> None:
+    """What a model says before it calls tools is no part of the code, value or page it then gives."""
+    cell = Cell("json")
+    cell.stream([TextDelta("Let me look up [1]."), *_called(0), StepBegun(2)], 0.1)
+    cell.stream([TextDelta('{"a": 1}')], 0.1)
+    cell.finish()
+    assert cell.screen.outputs[0]["application/json"] == {"a": 1}
+
+
+def test_text_of_a_later_step_that_was_thinking_moves() -> None:
+    """What is taken back in a later step leaves the earlier text on the screen as it was."""
+    cell = Cell()
+    one = long_markdown(6000)
+    cell.stream(_pieces(one, 40), 0.05)
+    cell.stream([StepBegun(2), TextDelta("secret " * 50)], 0.3)
+    cell.stream([TextWasThinking(), TextDelta("Two")], 0.3)
+    cell.wait(2)
+    assert "secret" not in "".join(m.markdown for m in cell.screen.messages[-3:])
+    cell.finish()
+    assert cell.screen.outputs[0]["text/markdown"] == f"{one.rstrip()}\n\nTwo".replace(
+        one.rstrip(), one
+    )
+    assert "secret" in cell.screen.outputs[1]["text/html"]
+
+
+def test_a_head_that_was_thinking_goes() -> None:
+    """Text that was long enough for a head and turns out to be thinking leaves the screen whole."""
+    cell = Cell()
+    cell.stream(_pieces(long_markdown(8000), 40), 0.05)
+    assert " mm" in cell.screen.outputs[0]["text/markdown"]
+    cell.stream([TextWasThinking(), TextDelta("Answer")], 0.3)
+    cell.wait(0.5)
+    assert cell.screen.outputs[0]["text/markdown"] == "Answer"
+    assert "mm" not in cell.screen.outputs[1]["text/markdown"].split("<div")[0]
+
+
+def test_much_below_leaves_room_for_text() -> None:
+    """Under many calls and notices the end of a fast text is still seen, and not all of it sent."""
+    cell = Cell()
+    cell.stream([Notice(f"notice {n} " * 40) for n in range(6)], 0.01)
+    cell.stream([event for n in range(6) for event in _called(n)], 0.01)
+    cell.stream(_pieces("word " * 6000, 40), 0.001)
+    cell.wait(0.3)
+    tail = cell.screen.outputs[0]["text/markdown"]
+    assert 200 <= len(tail) < 3000
+    assert tail.count("word") > 20
+
+
+# ---------------------------------------------------------------------------- values, pages, images
+
+
+def test_a_value_is_shown_and_not_its_text() -> None:
+    """Structured output is shown as the value that it is."""
+    cell = Cell("json")
+    cell.stream([TextDelta("a is 2")], 0.1)
+    cell.finish(value=[{"a": 2}])
+    assert cell.screen.outputs[0]["application/json"] == [{"a": 2}]
+    assert "Note" not in cell.screen.outputs[1]["text/plain"]
+
+
+def test_a_value_without_text_has_its_place() -> None:
+    """A value that came as a call has an output of its own above the status."""
+    cell = Cell()
+    cell.finish(value=42)
+    assert cell.screen.outputs[0] == {"text/plain": "42"}
+    assert cell.screen.outputs[1]["text/plain"].startswith("[MiniMax-M2.5")
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "language", "kind"),
+    [
+        ("html", "```html\n<p>a</p>\n```", "html", "text/html"),
+        ("math", "$$x$$", "latex", "text/latex"),
+    ],
+)
+def test_a_page_and_formulas_are_listings_until_they_are_whole(
+    form: Format, text: str, language: str, kind: str
+) -> None:
+    """While it streams the source is seen as code, at the end what it makes."""
+    cell = Cell(form)
+    cell.stream(_pieces(text, 3), 0.2)
+    live = [m.markdown for m in cell.screen.messages if m.place == 0]
+    assert all("```" in markdown for markdown in live[1:])
+    assert live[-1].startswith(f"```{language}\n")
+    assert "<p>" not in re.sub("```.*?```", "", live[-1], flags=re.DOTALL)
+    cell.finish()
+    assert sorted(cell.screen.outputs[0]) == [kind, "text/plain"]
+
+
+def test_a_long_page_keeps_the_bounds() -> None:
+    """A page that is written faster than anybody reads costs no more than prose."""
+    cell = Cell("html")
+    page = "<p>word</p>\n" * 8000
+    cell.stream(_pieces(page, 20), 0.001)
+    cell.finish()
+    messages = cell.screen.messages
+    assert _worst_second(messages, lambda message: message.size) <= 150_000
+    assert sum(message.size for message in messages) <= 6 * len(page)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_images_are_drawn_only_if_allowed(allowed: bool) -> None:
+    """In head, tail and saved answer alike an image of the web is one only with leave, and counted
+    without."""
+    cell = Cell(remote_images=allowed)
+    image = "![a](https://example.invalid/a.png)"
+    cell.stream(_pieces(f"{image} and more.\n\n" * 200, 20), 0.02)
+    drawn = [m.markdown for m in cell.screen.messages if m.markdown.count("example.invalid") > 1]
+    assert len(drawn) > 20
+    assert all((image in markdown) is allowed for markdown in drawn)
+    cell.finish()
+    assert (image in cell.screen.outputs[0]["text/markdown"]) is allowed
+    note = "Note: 200 images were not loaded (--allow-remote-images)"
+    assert (note in cell.screen.outputs[1]["text/plain"]) is not allowed
+
+
+def test_no_image_is_asked_for_before_its_address_is_whole() -> None:
+    """While an address arrives it is text: half of one is never loaded."""
+    cell = Cell(remote_images=True)
+    cell.stream(_pieces("See ![a](https://example.invalid/long/path.png) there.", 1), 0.2)
+    for markdown in (m.markdown for m in cell.screen.messages if "![" in m.markdown):
+        assert "![a](https://example.invalid/long/path.png)" in markdown
+
+
+# -------------------------------------------------------------------------------- in the background
+
+
+def test_a_background_cell_makes_both_displays_at_once() -> None:
+    """After `begin` nothing is displayed any more, only updated, and each output keeps its place."""
+    cell = Cell(begun=True)
+    assert [m.update for m in cell.screen.messages[:2]] == [False, False]
+    assert cell.screen.outputs[0] == {"text/markdown": ""}
+    assert "waiting 0 s" in cell.screen.outputs[1]["text/markdown"]
+    cell.wait(2)
+    cell.stream([ThinkingDelta("hm"), *_pieces("Hello there", 2)], 0.1)
+    cell.finish()
+    assert all(m.update for m in cell.screen.messages[2:])
+    assert cell.screen.outputs[0]["text/markdown"] == "Hello there"
+    assert "text/html" in cell.screen.outputs[1]
+
+
+def test_a_background_cell_without_text_keeps_its_places() -> None:
+    """Where nothing was said the first output stays empty and the status is in the second."""
+    cell = Cell("text", begun=True)
+    cell.output.note("StreamInterrupted: gone")
+    cell.finish("failed")
+    assert cell.screen.outputs[0] == {"text/plain": ""}
+    assert cell.screen.outputs[1]["text/plain"].startswith("Note: StreamInterrupted: gone\n[failed")
+
+
+def test_the_last_state_can_be_sent_again() -> None:
+    """`redraw` sends what is shown, for a front end that missed it, and nothing if nothing is."""
+    cell = Cell(begun=True)
+    cell.stream(_pieces("Hello", 2), 0.1)
+    cell.finish()
+    shown = [*cell.screen.outputs]
+    count = len(cell.screen.messages)
+    cell.output.redraw()
+    assert [m.bundle for m in cell.screen.messages[count:]] == shown
+
+
+def test_redraws_from_another_thread_do_no_harm() -> None:
+    """A redraw that comes in the middle of a stream mixes nothing up."""
+    cell = Cell(begun=True)
+    stop = threading.Event()
+
+    def redraw() -> None:
+        while not stop.is_set():
+            cell.output.redraw()
+
+    thread = threading.Thread(target=redraw)
+    thread.start()
+    cell.stream(_pieces(long_markdown(5000), 10), 0.01)
+    cell.finish()
+    stop.set()
+    thread.join()
+    assert cell.screen.outputs[0]["text/markdown"] == long_markdown(5000)
+
+
 # ---------------------------------------------------------------------------------- in a terminal
 
 
@@ -449,3 +705,60 @@ def test_a_pipe_gets_no_colours() -> None:
     output.finish("done", _reply("Hi"))
     assert "\x1b" not in out.getvalue()
     assert out.getvalue().startswith("Hi\n[M")
+
+
+def _terminal(*events: TurnEvent, form: Format = "markdown", value: Any = None, **sent: str) -> str:
+    out = io.StringIO()
+    transcript = Transcript("M", 0.0, **sent)  # type: ignore[arg-type]
+    output = TerminalOutput(transcript, form, out, lambda: 0.0)
+    output.begin()
+    for event in events:
+        output.feed([event])
+    output.finish("done", _reply(str(transcript.text), value))
+    output.redraw()
+    return out.getvalue()
+
+
+def test_a_terminal_says_when_a_call_begins_and_ends() -> None:
+    """A call is a line when it begins and a line when it ends, between the texts, and not once more
+    below them."""
+    text = _terminal(TextDelta("Let me see."), *_called(0), StepBegun(2), TextDelta("Done."))
+    assert text.splitlines() == [
+        "Let me see.",
+        '[look_up(text="word ") ...]',
+        '[look_up(text="word ") → ok · 0.5 s]',
+        "",
+        "Done.",
+        "[M · tokens unknown · 2 steps · 0.0 s]",
+    ]
+
+
+def test_a_terminal_says_what_was_not_run() -> None:
+    """Calls that never came to run are named at the end."""
+    assert '[not run: look_up(text="word ")]\n[M' in _terminal(*_called(0)[:3])
+
+
+def test_a_terminal_parts_the_texts_of_steps() -> None:
+    """Between texts of two steps is an empty line, whether or not the first ended its last."""
+    for text in ("One", "One\n"):
+        two = [TextDelta("Tw"), TextDelta("o")]
+        shown = _terminal(TextDelta(text), StepBegun(2, "no value"), *two)
+        assert shown.startswith("One\n\nTwo\nNote: no value; asked again\n")
+
+
+def test_a_terminal_says_what_was_sent_along() -> None:
+    """What went along with the prompt is named, and not printed."""
+    shown = _terminal(TextDelta("Hi"), sent="secret", sent_label="df")
+    assert "\n[Sent along: df (6 characters)]\n[M" in shown
+    assert "secret" not in shown
+
+
+def test_a_terminal_prints_a_value_that_was_not_text() -> None:
+    """A value that came as a call is printed; one whose text stands there is not printed again."""
+    assert _terminal(value={"a": 1}).startswith("{'a': 1}\n[M")
+    assert "{'a': 1}" not in _terminal(TextDelta('{"a": 1}'), value={"a": 1})
+
+
+def test_a_terminal_loads_no_images_and_says_nothing_of_it() -> None:
+    """Where nothing is ever rendered, nothing was left out."""
+    assert "Note" not in _terminal(TextDelta("![a](https://h/i)"))

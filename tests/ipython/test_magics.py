@@ -236,10 +236,10 @@ BAD = [
     ("%%minimax --temperature 3\nhi", "temperature: Input should be less than or equal to 2"),
     ("%%minimax --temperature nan\nhi", "temperature"),
     ("%%minimax --top-p 1.5\nhi", "top_p"),
-    ("%%minimax --max-tokens 0\nhi", "max_tokens"),
+    ("%%minimax --max-tokens 0\nhi", "--max-tokens takes a whole number from 1 on, not '0'"),
     ("%%minimax --thinking perhaps\nhi", "--thinking is one of on, off, auto"),
     ("%%minimax --flavor soap\nhi", "--flavor is one of"),
-    ("%%minimax --format html\nhi", "--format is one of"),
+    ("%%minimax --format pdf\nhi", "--format is one of"),
     ("%%minimax a b\nhi", "'b' is neither an option nor a variable name"),
     ("%%minimax --agent nobody\nhi", "There is no agent 'nobody'"),
     ("%%minimax", "cell body is empty"),
@@ -410,7 +410,7 @@ def test_config_sets_defaults(shell: Any, sim: Simulator) -> None:
 
 def test_config_refuses_nonsense(shell: Any) -> None:
     """A default that cannot be is refused when it is set."""
-    for setting in ("temperature = 5", "thinking = 'maybe'", "max_tokens = 0", "format = 'html'"):
+    for setting in ("temperature = 5", "thinking = 'maybe'", "max_tokens = 0", "format = 'pdf'"):
         name = setting.split(" ")[0]
         before = getattr(shell.magics, name)
         shell.run(f"%config MiniMaxMagics.{setting}")

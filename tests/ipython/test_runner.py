@@ -28,6 +28,7 @@ class Turn:
         self.closed = threading.Event()
         self.sent = threading.Event()
         self.kept = False
+        self.tools_did = ""
         self.booked = Booked(TokenUsage(1, 2), None, True, "unknown")
         self._builder = ReplyBuilder("model")
 
@@ -50,8 +51,9 @@ class Turn:
         finally:
             self.closed.set()
 
-    def keep(self) -> None:
-        self.kept = True
+    def keep(self, *, whole: bool = True) -> bool:
+        self.kept = whole or bool(self.tools_did)
+        return self.kept
 
 
 class Output:
@@ -62,6 +64,8 @@ class Output:
         self.fed = ""
         self.drawn: list[str] = []
         self.finished: list[tuple[str, str]] = []
+        self.notes: list[str] = []
+        self.drawn_again = 0
 
     def _now(self, what: str) -> None:
         self.trouble.get(what, lambda: None)()
@@ -82,6 +86,12 @@ class Output:
 
     def settle_in(self) -> float:
         return 0.0
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def redraw(self) -> None:
+        self.drawn_again += 1
 
     def finish(self, phase: str, reply: ChatReply, booked: Booked | None = None) -> None:
         self._now("finish")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,10 @@ from typing import Any
 from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpec
 
+from minimax_magic.simulator import Simulator
+
 Trigger = tuple[Callable[[], Any], Callable[[], Any]]
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass
@@ -176,3 +180,18 @@ class Kernel:
         """Plays the front end's side of a comm."""
         message = self.kc.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
         self.kc.session.send(self.kc.shell_channel.socket, message, buffers=list(buffers))
+
+
+def once_streaming(sim: Simulator, action: Callable[[], object], chunks: int = 8) -> Trigger:
+    """The action, as soon as so many chunks of the next request were sent."""
+    before = len(sim.requests)
+    return (lambda: any(r.chunks_sent >= chunks for r in sim.requests[before:])), action
+
+
+def error_line(result: Result) -> str:
+    """The single line that a failed cell shows."""
+    assert result.reply["status"] == "error"
+    assert result.error is not None, result.outputs
+    text = COLOURS.sub("", "\n".join(result.error["traceback"]))
+    (line,) = [line for line in text.splitlines() if line.strip()]
+    return line

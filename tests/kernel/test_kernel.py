@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 
 import pytest
-from kernels import Kernel, Result, Trigger
+from kernels import COLOURS, Kernel, Result, error_line, once_streaming
 
 from minimax_magic.ipython.arguments import OPTIONS
 from minimax_magic.simulator import Drop, Fail, Reply, Silence, Simulator
@@ -15,7 +13,6 @@ from minimax_magic.simulator import Drop, Fail, Reply, Silence, Simulator
 pytestmark = pytest.mark.kernel
 
 KEY = "sk-cp-PLANTED-0123456789abcdefghijklmnop"
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # long enough that no test waits for its end
 ENDLESS = Reply(text="word " * 100_000, thinking="", delay_s=0.02)
 
@@ -23,21 +20,6 @@ ENDLESS = Reply(text="word " * 100_000, thinking="", delay_s=0.02)
 def slow(chunks: int = 25, delay_s: float = 0.03) -> Reply:
     """An answer that takes a while."""
     return Reply(text="some words. " * chunks, thinking="", chunk_chars=12, delay_s=delay_s)
-
-
-def once_streaming(sim: Simulator, action: Callable[[], object], chunks: int = 8) -> Trigger:
-    """The action, as soon as so many chunks of the next request were sent."""
-    before = len(sim.requests)
-    return (lambda: any(r.chunks_sent >= chunks for r in sim.requests[before:])), action
-
-
-def error_line(result: Result) -> str:
-    """The single line that a failed cell shows."""
-    assert result.reply["status"] == "error"
-    assert result.error is not None, result.outputs
-    text = COLOURS.sub("", "\n".join(result.error["traceback"]))
-    (line,) = [line for line in text.splitlines() if line.strip()]
-    return line
 
 
 def stopped_cleanly(kernel: Kernel, sim: Simulator, result: Result) -> None:

@@ -121,14 +121,19 @@ _HARMLESS = {
 
 
 class _Watcher(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, *, images: bool) -> None:
         super().__init__()
         self.found: list[str] = []
+        self._images = images
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         target = re.sub(r"[\x00-\x20]", "", values.get("href", "")).lower()
-        if (
+        source = values.get("src", "").lower()
+        if self._images and tag == "img" and source.startswith(("http://", "https://")):
+            if set(values) - {"src", "alt"}:
+                self.found.append(self.get_starttag_text() or tag)
+        elif (
             tag not in _HARMLESS
             or any(name.startswith("on") for name in values)
             or target.startswith(("javascript:", "data:", "vbscript:"))
@@ -148,9 +153,13 @@ class _Watcher(HTMLParser):
         self.found.append(f"<?{data}")
 
 
-def live_tags(html: str) -> list[str]:
-    """What in a rendered page would load or run something, or is at least not of markdown's making."""
-    watcher = _Watcher()
+def live_tags(html: str, *, images: bool = False) -> list[str]:
+    """What in a rendered page would load or run something, or is at least not of markdown's making.
+
+    Args:
+        images: Whether images of the web with nothing but an address and a text are let pass.
+    """
+    watcher = _Watcher(images=images)
     watcher.feed(html)
     watcher.close()
     return watcher.found

@@ -182,6 +182,27 @@ def test_what_sums_leave_out_is_said_in_sentences() -> None:
     ]
 
 
+def test_replays_have_a_column_and_a_sentence_if_there_are_any() -> None:
+    """Each group says how many, and what they avoided where the pointer rests; those of the requests
+    are as without them."""
+    replays = Totals(replayed=3, avoided=Decimal("0.25"))
+    groups = [Group("a", totals()), Group("b", replays), Group("c", Totals(replayed=1))]
+    every = sum((group.totals for group in groups), Totals())
+    table = tables.groups_table(groups, "chat", every)
+    without = tables.groups_table(groups[:1], "chat", totals())
+    assert table.columns == (*without.columns, "Replayed")
+    assert [row[-1] for row in table.rows] == [
+        Cell("0"),
+        Cell("3", "3 replayed, $0.25 avoided"),
+        Cell("1"),
+    ]
+    assert table.rows[0][:-1] == without.rows[0]
+    assert table.foot is not None
+    assert table.foot[-1] == Cell("4", "4 replayed, $0.25 avoided")
+    assert tables.remarks(every) == ["Beside the requests: 4 replayed, $0.25 avoided."]
+    assert tables.facts(every) == tables.facts(totals())
+
+
 def test_simulated_figures_say_so() -> None:
     """In HTML and in text."""
     assert tables.SIMULATED in tables.page("x", totals(), [], simulated=True)

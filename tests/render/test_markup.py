@@ -8,7 +8,7 @@ import pytest
 from renderers import commonmark, live_tags
 
 from minimax_magic.events import ChatReply, Notice, Started, StreamEvent, TextDelta, ThinkingDelta
-from minimax_magic.render import markup
+from minimax_magic.render import below, markup
 from minimax_magic.render.blocks import BlockScanner
 from minimax_magic.render.transcript import Transcript
 
@@ -74,16 +74,16 @@ def test_the_preview_of_thinking_begins_seldom_anew() -> None:
     transcript = Transcript("M", 0.0)
     for n in range(300):
         transcript.apply(ThinkingDelta(f"thought {n} "), 1.0)
-        begins.add(markup.below(transcript, 1.0).split("<div>")[1][:12])
+        begins.add(below.below(transcript, 1.0).split("<div>")[1][:12])
     assert len(begins) <= 1 + 300 * 12 // 700
 
 
 def test_the_status_is_laid_out_alike_live_and_saved() -> None:
     """What is below the text has the same rows while it streams as at the end: nothing jumps."""
     transcript = _transcript(Notice("n"), ThinkingDelta("hm"), TextDelta("Hi"))
-    live = markup.below(transcript, 2.0)
+    live = below.below(transcript, 2.0)
     transcript.end("done", ChatReply(), 2.0)
-    final = markup.summary(transcript, 2.0)["text/html"]
+    final = below.summary(transcript, 2.0)["text/html"]
     assert live.count("<div") == 3
     for row in ("<div>Note: n</div>", "<details><summary"):
         assert row in live
@@ -144,7 +144,7 @@ def test_a_long_answer_fits_one_message() -> None:
     assert bundle["text/markdown"] == "wörd " * 20_000
     shown = bundle["text/plain"].split("\n\n[...")[0]
     assert bundle["text/plain"].endswith(
-        f"[... {100_000 - len(shown):,} more characters in the Markdown form]"
+        f"[... {100_000 - len(shown):,} more characters in the other form]"
     )
 
 
@@ -154,7 +154,7 @@ def test_the_summary_has_thinking_folded_and_escaped() -> None:
         Started(None, None, simulated=True), ThinkingDelta("a <b> & $x$\n\nmore"), TextDelta("Hi")
     )
     transcript.end("done", ChatReply(), 2.0)
-    bundle = markup.summary(transcript, 2.0)
+    bundle = below.summary(transcript, 2.0)
     assert "a &lt;b&gt; &amp; $x$\n\nmore" in bundle["text/html"]
     assert "mathjax_ignore" in bundle["text/html"]
     assert "<details><summary" in bundle["text/html"]
@@ -170,7 +170,7 @@ def test_an_unfinished_answer_is_marked(phase: str) -> None:
     """Interrupted and failed answers carry a mark that is seen at once."""
     transcript = _transcript(TextDelta("Hi"))
     transcript.end(phase, ChatReply(), 2.0)  # type: ignore[arg-type]
-    bundle = markup.summary(transcript, 2.0)
+    bundle = below.summary(transcript, 2.0)
     assert f">{phase}</span>" in bundle["text/html"]
     assert bundle["text/plain"].startswith(f"[{phase} · ")
 
@@ -179,10 +179,10 @@ def test_no_form_lets_html_through() -> None:
     """Notices, model names and answers are escaped wherever they go into HTML or markdown."""
     transcript = Transcript("<img src=x>", 0.0)
     for event in (Notice("<script>"), ThinkingDelta("<b>"), TextDelta("<img src=x>")):
-        assert "<img" not in markup.below(transcript, 0.0)
+        assert "<img" not in below.below(transcript, 0.0)
         transcript.apply(event, 0.0)
     transcript.end("done", ChatReply(), 1.0)
-    html = markup.summary(transcript, 1.0)["text/html"]
+    html = below.summary(transcript, 1.0)["text/html"]
     assert not any(tag in html for tag in ("<img", "<script", "<b>"))
     assert "<img" not in markup.answer("<img src=x>", "markdown")["text/markdown"]
     assert "<img" not in markup.head("<img src=x>", "m", 1)["text/markdown"]

@@ -57,6 +57,13 @@ def test_nothing_runs_or_loads(markdown: str) -> None:
     assert loaded(escape_html(markdown)) == []
 
 
+@pytest.mark.parametrize("markdown", HOSTILE)
+def test_allowed_images_are_all_that_loads(markdown: str) -> None:
+    """With images allowed, an inline image is loaded, and nothing else is."""
+    found = loaded(escape_html(markdown, remote_images=True))
+    assert found == (["x"] if "![x](" in markdown else [])
+
+
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(

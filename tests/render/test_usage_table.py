@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from minimax_magic.render.usage_table import (
+    NOTHING_YET,
     age_words,
     cost_words,
     counts_words,
@@ -316,6 +317,24 @@ def test_counts_name_only_what_there_is() -> None:
         "3 interrupted",
         "4 failed",
     ]
+
+
+def test_replays_stand_beside_the_requests() -> None:
+    """They are named with what they avoided, where there is any and where a price is known; the
+    columns stay as they are."""
+    replays = replace(SUM, replayed=3, avoided=Decimal("0.0123"))
+    assert counts_words(replays) == ["3 requests", "3 replayed, $0.012 avoided"]
+    assert counts_words(replace(SUM, replayed=1200)) == ["3 requests", "1,200 replayed"]
+    note = "\nBeside the requests: 3 replayed, $0.012 avoided."
+    assert plain(view(replays)) == plain(view()) + note
+    assert "replayed" not in plain(view())
+
+
+def test_replays_alone_are_something_to_tell_of() -> None:
+    """A notebook that was only replayed has a table, with costs of nothing."""
+    shown = plain(view(Totals(replayed=2, avoided=Decimal("0.5"))))
+    assert NOTHING_YET.replace("`", "") not in shown
+    assert "Beside the requests: 2 replayed, $0.50 avoided." in shown
 
 
 EVIL = '<img src=x onerror="alert(1)">`<b>` $x$ &lt;'

@@ -17,8 +17,9 @@ from minimax_magic.simulator import (
     ToolCall,
 )
 from minimax_magic.simulator.arguments import plausible_arguments
-from minimax_magic.simulator.choose import TRIGGER, choose, ordinary
 from minimax_magic.simulator.choose import __doc__ as table
+from minimax_magic.simulator.choose import choose, ordinary
+from minimax_magic.simulator.prompt_words import TRIGGER
 from minimax_magic.simulator.turn import read_anthropic, read_openai
 
 WEATHER = {
@@ -169,7 +170,8 @@ def test_the_table_names_every_marker() -> None:
     names = {name for name, _ in TRIGGER.findall(table)}
     assert names == {
         *("long", "slow", "chunk", "echo", "tool", "length", "thinkonly", "error", "base_resp"),
-        *("drop", "truncate", "silence", "json"),
+        *("drop", "truncate", "silence", "json", "code", "math", "html", "remoteimage"),
+        *("steps", "badargs", "badjson", "xml", "invalid", "astext"),
     }
 
 

@@ -11,8 +11,9 @@ from minimax_magic.simulator.validation import check_anthropic, check_openai
 
 USER = {"role": "user", "content": "Hi"}
 SYSTEM = {"role": "system", "content": "Be brief."}
-IMAGE_URL = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
-IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}
+PNG = "iVBORw0KGgo="  # as much of one as is looked at
+IMAGE_URL = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
 SCHEMA = {"type": "object", "properties": {}}
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": SCHEMA}}
 TOOL = {"name": "f", "input_schema": SCHEMA}
@@ -75,6 +76,11 @@ def _used(call_id: str = "call_1") -> dict[str, Any]:
         (_openai({"role": "user", "content": ""}), "chat content is empty"),
         (_openai({"role": "user", "content": []}), "chat content is empty"),
         (_openai({"role": "user", "content": [IMAGE_URL]}), "chat content is empty"),
+        (
+            _openai(USER, _call(), _result() | {"content": [{"type": "image_url"}]}),
+            "invalid image url",
+        ),
+        (_openai(USER, _call() | {"content": ["text"]}, _result()), "chat content is empty"),
     ],
 )
 def test_the_openai_wire_refuses(body: dict[str, Any], text: str) -> None:

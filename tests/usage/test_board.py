@@ -203,6 +203,30 @@ def test_this_cell_is_the_last_one() -> None:
     assert scope(view, "This kernel").usage.output_tokens == 120
 
 
+def test_a_replay_is_told_and_is_no_use_of_the_account() -> None:
+    """The panel hears of it at once and counts it in every scope as replayed; the server is not asked
+    again what is left, since nothing of it was taken."""
+    desk = Desk()
+    request = make_request("hello", {}, default_model="MiniMax-M2.5")
+
+    async def use() -> UsageView:
+        async with desk.shown():
+            await desk.until(lambda view: view.account is not None)
+            desk.clock.now += 90  # it may be asked again
+            await Meter(desk.books, ApiFlavor.OPENAI_COMPAT, region="replay").replay(
+                *(TokenUsage(10, 5), Decimal("0.25"), request, Purpose(Label(cell="c"))),
+                simulated=False,
+                recorded_flavor="openai_compat",
+            )
+            view = await desk.until(lambda view: scope(view, "This cell").replayed == 1)
+        await desk.session.close()
+        return view
+
+    view = run(use())
+    assert {totals for _, totals in view.scopes} == {Totals(replayed=1, avoided=Decimal("0.25"))}
+    assert len(desk.questions) == 1
+
+
 def test_simulated_and_real_are_apart(file: Path) -> None:
     """Real figures have nothing of the simulator in them, and the other way round."""
     desk = Desk()

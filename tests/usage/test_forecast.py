@@ -201,3 +201,13 @@ def test_a_budget_must_be_a_sum_of_money(budget: str) -> None:
     """Nothing, less than nothing and no number are refused in a sentence."""
     with pytest.raises(ConfigError, match=r"needs a budget above 0 US dollars"):
         forecast([record()], Decimal(budget), now=NOW)
+
+
+def test_what_was_replayed_is_no_query() -> None:
+    """Replays cost nothing and use nothing, so averages, pace and prices are those without them; alone
+    they are no records at all, real or simulated."""
+    sent = [record("0.03", days_ago=9), record("0.01")]
+    fields = {"usage": TokenUsage(), "replayed": True, "avoided": Decimal("0.5"), "model": "Other"}
+    replays = [record("0", days_ago=n, simulated=n == 20, **fields) for n in range(25)]
+    assert forecast(sent + replays, HUNDRED, now=NOW) == forecast(sent, HUNDRED, now=NOW)
+    assert forecast(replays, HUNDRED, now=NOW) == forecast([], HUNDRED, now=NOW)

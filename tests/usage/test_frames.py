@@ -24,6 +24,16 @@ from minimax_magic.usage.rows import Label, NewRequest, Outcome, Selection
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
+def put_replay(ledger: Ledger, avoided: str | None) -> None:
+    new = NewRequest(
+        *(AT.timestamp(), "MiniMax-M3", "anthropic", "replay", Label(), "per_token", False),
+        *(TokenUsage(), Decimal(0)),
+    )
+    usd = None if avoided is None else Decimal(avoided)
+    done = Outcome("ok", TokenUsage(), Decimal(0), True, False, replayed=True, avoided=usd)
+    ledger.add_row(new, done).result()
+
+
 def put(ledger: Ledger, *, hours: float = 0, chat: str | None = None, **changes: Any) -> None:
     """One finished request of so many hours before `AT`."""
     values = {"model": "MiniMax-M3", "cost": Decimal("0.1"), "simulated": False} | changes
@@ -74,6 +84,32 @@ def test_a_dataframe_has_good_types(ledger: Ledger) -> None:
     assert frame["cost"].dtype == "float64"
     assert frame["chat"].dtype == "string"
     assert frame["measured"].dtype == bool
+
+
+def test_replays_are_marked_everywhere(ledger: Ledger) -> None:
+    """Dicts have them exactly, CSV without an exponent, a DataFrame as bool and float."""
+    put(ledger)
+    put_replay(ledger, "0.00000012")
+    put_replay(ledger, None)
+    rows = frames.records(ledger, Selection())
+    assert [(row["replayed"], row["avoided"]) for row in rows] == [
+        (False, None),
+        (True, Decimal("0.00000012")),
+        (True, None),
+    ]
+    assert [row["cost"] for row in rows] == [Decimal("0.1"), 0, 0]
+    file = io.StringIO(newline="")
+    frames.to_csv(rows, file)
+    read = list(csv.DictReader(io.StringIO(file.getvalue(), newline="")))
+    assert [(row["replayed"], row["avoided"]) for row in read] == [
+        ("False", ""),
+        ("True", "0.00000012"),
+        ("True", ""),
+    ]
+    pytest.importorskip("pandas")
+    frame = frames.dataframe(ledger, Selection())
+    assert frame["replayed"].tolist() == [False, True, True]
+    assert frame["avoided"].sum() == 1.2e-7
 
 
 def test_an_empty_dataframe_has_all_columns_with_their_types(ledger: Ledger) -> None:

@@ -17,7 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from ledger_rows import DONE, NEW, START, begin, book, end, spent
+from ledger_rows import DONE, NEW, START, begin, book, end, replay, spent
 
 import minimax_magic
 from minimax_magic.assembly import make_meter
@@ -26,7 +26,7 @@ from minimax_magic.client.rate_limit import NoLimit
 from minimax_magic.errors import ConfigError, MinimaxError
 from minimax_magic.testing import FakeAuth, FakeClock, FakeTransport, json_answer
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.usage.ledger import Ledger, OverBudget, open_ledger
+from minimax_magic.usage.ledger import EVERYTHING, Ledger, OverBudget, open_ledger
 from minimax_magic.usage.meter import Books
 from minimax_magic.usage.rows import Group, Label, Limit, Selection, Totals
 from minimax_magic.wire.address import resolve_endpoint
@@ -205,6 +205,48 @@ def test_totals_of_everything_that_can_become_of_a_request(ledger: Ledger) -> No
         interrupted=1,
         failed=1,
     )
+
+
+def test_a_replay_is_in_no_figure_but_its_own(ledger: Ledger) -> None:
+    """A replayed answer changes neither requests nor tokens, cost or anything else of what was sent,
+    whether or not its price is known."""
+    book(ledger, "0.5")
+    before = ledger.totals()
+    replay(ledger, "0.25", billing="plan")
+    replay(ledger, None)
+    assert ledger.totals() == replace(before, replayed=2, avoided=Decimal("0.25"))
+    assert ledger.budget(Limit("day", Decimal(1), Selection())).left == Decimal("0.5")
+
+
+def test_a_replay_is_one_row_that_is_over(ledger: Ledger) -> None:
+    """It cost nothing, and has what it would have cost; what was sent has neither."""
+    book(ledger)
+    replay(ledger, "0.25")
+    replay(ledger, None)
+    unknown, known, sent = ledger.records()
+    assert (sent.replayed, sent.avoided) == (False, None)
+    assert (known.replayed, known.avoided, known.cost) == (True, Decimal("0.25"), 0)
+    assert (known.status, known.measured, known.usage) == ("ok", True, TokenUsage())
+    assert (unknown.replayed, unknown.avoided) == (True, None)
+
+
+def test_replays_make_no_group_dearer_or_larger(ledger: Ledger) -> None:
+    """Groups and models are ordered by what was sent, and the dearest requests come before replays,
+    those without a price included."""
+    for _ in range(3):
+        replay(ledger, "9", model="B")
+    book(ledger, "0", model="A")
+    assert [group.key for group in ledger.groups(EVERYTHING, "model")] == ["A", "B"]
+    assert ledger.models() == ["A", "B"]
+    book(ledger, None)
+    assert [r.replayed for r in ledger.records(order="dearest")] == [False, False, True, True, True]
+
+
+def test_a_replay_says_nothing_of_who_answers(ledger: Ledger) -> None:
+    """That a simulator's answer was replayed does not make its region one of a simulator."""
+    book(ledger)
+    replay(ledger, simulated=True)
+    assert not ledger.was_simulated("global")
 
 
 def test_tenths_add_up(ledger: Ledger) -> None:

@@ -28,7 +28,7 @@ from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.estimate import estimate_input
 from minimax_magic.usage.ledger import Ledger
 from minimax_magic.usage.meter import Booking, Books, Meter, Purpose
-from minimax_magic.usage.rows import Label, Record
+from minimax_magic.usage.rows import Booked, Label, Record
 
 T = TypeVar("T")
 REQUEST = ChatRequest(messages="Hello there", model="MiniMax-M2.5", max_tokens=100)
@@ -551,3 +551,59 @@ def test_a_simulator_is_remembered_by_the_ledger(ledger: Ledger, clock: FakeCloc
     ledger.written().result()
     assert Books(ledger, clock).is_simulator("global")
     assert not Books(ledger, clock).is_simulator("elsewhere")
+
+
+# ------------------------------------------------------------------------------------- replays
+
+
+RECORDED = TokenUsage(100, 20, reasoning_tokens=7)
+
+
+def replayed(books: Books, purpose: Purpose, avoided: str | None = "0.25", **more: Any) -> Booked:
+    amount = None if avoided is None else Decimal(avoided)
+    options = {"simulated": False, "recorded_flavor": "anthropic_messages", **more}
+    return run(meter(books).replay(RECORDED, amount, REQUEST, purpose, **options))
+
+
+def test_a_replay_is_booked(books: Books, ledger: Ledger, clock: FakeClock) -> None:
+    """The row has no tokens and costs nothing, says what was avoided and over which wire it once came,
+    and belongs to whom it was for; what is shown has the tokens of the recorded answer."""
+    label = Label(agent="ana", chat="a", cell="c")
+    booked = replayed(books, Purpose(label, budget=BudgetSettings(cell=Decimal(0))))
+    assert booked == Booked(RECORDED, Decimal(0), True, "unknown", Decimal("0.25"))
+    row = only(ledger)
+    assert (row.status, row.measured, row.usage, row.cost) == ("ok", True, TokenUsage(), 0)
+    assert (row.replayed, row.avoided, row.simulated) == (True, Decimal("0.25"), False)
+    assert (row.model, row.flavor, row.region) == (REQUEST.model, "anthropic_messages", "replay")
+    assert (row.label, row.started_at.timestamp()) == (label, clock.time())
+    assert (row.latency_s, row.first_token_s, row.output_tps, row.request_id) == (None,) * 4
+
+
+def test_an_unknown_price_avoids_nothing_known(books: Books, ledger: Ledger) -> None:
+    """The row says that no price is known; what is shown counts it as 0."""
+    assert replayed(books, Purpose(), None).avoided == 0
+    assert only(ledger).avoided is None
+
+
+def test_a_replay_is_what_the_cell_did_last(books: Books, clock: FakeClock) -> None:
+    """The panel's cell is that of the replay, in the world it was recorded in; nothing is under way,
+    the speed shown stays that of the last answer sent, and nobody asks what is left of a plan."""
+    heard: list[str] = []
+    books.listen(heard.append)
+    books.last_tps = 50.0
+    purpose = Purpose(Label(cell="c"))
+    replayed(books, purpose, simulated=True)
+    assert (books.last, books.last_simulated) == (purpose, True)
+    assert (books.under_way, books.last_tps, books.simulators) == ([], 50.0, set())
+    assert heard == ["replay"]
+    replayed(books, Purpose())
+    assert books.last is purpose
+
+
+def test_a_replay_needs_no_ledger(broken: Ledger, clock: FakeClock) -> None:
+    """Without one, or with one that cannot be written, it is replayed all the same, and the second is
+    told."""
+    assert replayed(Books(None, clock), Purpose()).avoided == Decimal("0.25")
+    books = Books(broken, clock)
+    assert replayed(books, Purpose()).avoided == Decimal("0.25")
+    assert books.problem

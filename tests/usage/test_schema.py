@@ -10,11 +10,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from ledger_rows import book
+from ledger_rows import START, book, book_as_first_version, first_version, replay
 
 import minimax_magic
 from minimax_magic.errors import ConfigError
+from minimax_magic.tokens import TokenUsage
 from minimax_magic.usage.ledger import Ledger
+from minimax_magic.usage.rows import Totals
 from minimax_magic.usage.schema import MIGRATIONS, migrate
 
 HERE = Path(__file__).parent
@@ -30,10 +32,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def old(path: Path) -> Path:
     """A ledger of the first version, with rows."""
-    ledger = Ledger(str(path), migrations=MIGRATIONS[:1])
-    for cost in ("0.1", "0.2"):
-        book(ledger, cost)
-    ledger.close()
+    first_version(path, "0.1", "0.2")
     return path
 
 
@@ -67,6 +66,27 @@ def test_an_older_file_keeps_its_rows(old: Path) -> None:
     assert look(old, "SELECT mood FROM requests") == [("calm",), ("calm",)]
 
 
+def test_a_file_of_the_first_version_learns_of_replays(old: Path) -> None:
+    """Its requests count as before and none of them as replayed; a replay can stand beside them, and a
+    kernel of the first version that still has the file open goes on writing."""
+    running = sqlite3.connect(old)
+    assert running.execute("SELECT count(*) FROM requests").fetchone() == (2,)
+    ledger = Ledger(str(old))
+    before = Totals(2, TokenUsage(24, 10), Decimal("0.3"))
+    assert ledger.totals() == before
+    newest, _ = ledger.records()
+    assert (newest.cost, newest.replayed, newest.avoided) == (Decimal("0.2"), False, None)
+    assert (newest.started_at.timestamp(), newest.latency_s) == (START, 1.5)
+    replay(ledger, "0.25")
+    book_as_first_version(running, "0.7")
+    running.close()
+    assert ledger.totals() == Totals(
+        3, TokenUsage(36, 15), Decimal(1), replayed=1, avoided=Decimal("0.25")
+    )
+    ledger.close()
+    assert version(old) == len(MIGRATIONS)
+
+
 def test_a_process_that_has_an_older_file_open_goes_on(old: Path) -> None:
     """A kernel of an older version still writes its rows after another has migrated the file."""
     running = Ledger(str(old))
@@ -82,6 +102,7 @@ def test_a_process_that_has_an_older_file_open_goes_on(old: Path) -> None:
 def test_a_failing_migration_changes_nothing(old: Path) -> None:
     """A step that fails in its middle is undone as a whole, is told in one sentence, and the version
     before can still read the file."""
+    Ledger(str(old)).totals()
     before = look(old, "SELECT * FROM requests")
     ledger = Ledger(str(old), migrations=FAILING)
     with pytest.raises(ConfigError, match="nowhere") as caught:
@@ -136,9 +157,7 @@ def test_another_database_is_no_ledger(path: Path) -> None:
 def test_many_processes_migrate_at_once(path: Path, there: bool) -> None:
     """Those that open a ledger at the same moment all succeed, and each step is made once."""
     if there:
-        first = Ledger(str(path), migrations=MIGRATIONS[:1])
-        book(first, "1")
-        first.close()
+        first_version(path, "1")
     go = path.with_name("go")
     environment = os.pathsep.join((str(Path(minimax_magic.__file__).parents[1]), str(HERE)))
     workers = [

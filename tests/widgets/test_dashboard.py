@@ -44,6 +44,17 @@ def put(
     ledger.close_row(row, Outcome("ok", usage, usd, True, simulated)).result()
 
 
+def put_replay(ledger: Ledger, avoided: str = "0.25") -> None:
+    """One replayed answer of `NOW`."""
+    new = NewRequest(
+        *(NOW.timestamp(), "MiniMax-M3", "anthropic", "replay", Label(), "per_token", False),
+        *(TokenUsage(), Decimal(0)),
+    )
+    usd = Decimal(avoided)
+    done = Outcome("ok", TokenUsage(), Decimal(0), True, False, replayed=True, avoided=usd)
+    ledger.add_row(new, done).result()
+
+
 class FakeDisplay:
     """Keeps what an output showed, one after the other."""
 
@@ -284,6 +295,23 @@ def test_an_export_holds_what_is_chosen_and_overwrites_nothing(
     stage.control("Range").value = "all"
     stage.control("Export CSV").click()
     assert (tmp_path / "minimax-usage-2026-11-11-2026-11-21.csv").exists()
+
+
+def test_replays_are_shown_beside_the_requests(ledger: Ledger, tmp_path: Path) -> None:
+    """Sums, tables and export tell them apart from requests, none is among the dearest, and alone they
+    are no chart but a sentence."""
+    put_replay(ledger)
+    stage = Stage(ledger, tmp_path)
+    assert stage.chart.text == "Nothing was spent in this range."
+    assert "Beside the requests: 1 replayed, $0.25 avoided." in stage.tables.html
+    put(ledger)
+    stage.control("Refresh").click()
+    assert "<dt>Requests</dt><dd>1</dd>" in stage.tables.html
+    (row,) = [line for line in stage.tables.text.splitlines() if line.startswith("MiniMax-M3")]
+    assert row.split() == ["MiniMax-M3", "1", "10", "5", "$0.10", "1"]
+    assert "Most expensive request\n" in stage.tables.text
+    stage.control("Export CSV").click()
+    assert "Saved 1 request and 1 replayed answer to" in stage.notice.html
 
 
 def test_an_export_that_fails_is_one_line(ledger: Ledger, tmp_path: Path) -> None:

@@ -75,6 +75,13 @@ def test_sums() -> None:
     assert (shown["counts"], shown["notes"]) == (["7 requests"], [])
 
 
+def test_replays() -> None:
+    """They are told with the counts; a scope with nothing else is used, and costs nothing."""
+    shown = scope(Totals(replayed=2, avoided=Decimal("0.5")))
+    assert (shown["used"], shown["known"], shown["cost"]) == (True, True, "$0")
+    assert shown["counts"] == ["0 requests", "2 replayed, $0.50 avoided"]
+
+
 def test_the_parts_of_the_bar_are_one_whole() -> None:
     """Thinking is drawn apart, so it is not drawn as output too; nothing of nothing has no length."""
     shares = [part["share"] for part in scope(SUM)["parts"]]

@@ -1,0 +1,261 @@
+"""Cells that are answered in the background, into their own output, while other cells run.
+
+Their answers are drawn by a thread of its own, so that a busy kernel does not hold them up: displays
+are made while the cell still runs, and from then on only updated, which lands in the right cell whatever
+runs meanwhile. Their tools run on the kernel's thread between cells, or while somebody waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import io
+import time
+from collections.abc import Generator
+from concurrent import futures
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+from minimax_magic.errors import MinimaxError, StreamInterrupted
+from minimax_magic.ipython.bridge import BackgroundLoop
+from minimax_magic.ipython.cell_errors import CellError, CellInterrupted, LineError
+from minimax_magic.ipython.hands import CellHands
+from minimax_magic.ipython.live_output import TerminalOutput
+from minimax_magic.ipython.runner import CellRun
+from minimax_magic.render.markup import Format
+from minimax_magic.render.transcript import Transcript
+
+if TYPE_CHECKING:
+    from minimax_magic.events import ChatReply
+
+State = Literal["running", "done", "stopped", "failed"]
+
+# While one waits, how often the kernel's thread looks for tools to run and for the stop button.
+_LOOK_S = 0.05
+_TITLE_CHARS = 60
+
+
+class KernelHands(CellHands):
+    """Runs the tools of a background cell on the kernel's loop, as soon as that is free."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        super().__init__()
+        self.wake = self._call_kernel
+        self._loop = loop
+        self._context = contextvars.copy_context()  # what tools print belongs to the cell
+
+    def _call_kernel(self) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop was closed: the kernel ends
+                self._loop.call_soon_threadsafe(self._serve_between, context=self._context)
+
+    def _serve_between(self) -> None:
+        # nobody is there to be told; the call itself counts as stopped
+        with suppress(KeyboardInterrupt):
+            self.serve()
+
+
+class HeldOutput(TerminalOutput):
+    """A terminal's form of an answer in the background: written when somebody waits for it, since it would
+    run into what is being typed."""
+
+    def __init__(self, transcript: Transcript, form: Format) -> None:
+        self._held = io.StringIO()
+        super().__init__(transcript, form, self._held)
+
+    def redraw(self) -> None:
+        print(self._held.getvalue(), end="")
+
+
+class Job:
+    """One of them.
+
+    Attributes:
+        number: What it is called.
+        title: How its prompt begins.
+        hands: Run its tools; None if it has none.
+    """
+
+    def __init__(self, number: int, prompt: str, run: CellRun, hands: KernelHands) -> None:
+        self.number = number
+        self.title = _title(prompt)
+        self.hands = hands
+        self.state: State = "running"
+        self.error: MinimaxError | None = None
+        self._run = run
+        self._began = time.monotonic()
+        self._ended: float | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._done: futures.Future[Any] = futures.Future()
+
+    def start(self, drawing: BackgroundLoop) -> None:
+        """Begins to ask and to draw. Called by the cell that it belongs to."""
+        self._loop = drawing.loop
+        drawing.submit(self._work())
+
+    async def _work(self) -> None:
+        self._task = asyncio.current_task()
+        try:
+            await self._run.run_async()
+            self.state = "done"
+        except CellInterrupted:
+            self.state = "stopped"
+        except CellError as failed:
+            self.state, self.error = "failed", failed.error
+        except BaseException as error:
+            self.state = "failed"
+            self._done.set_exception(error)
+        finally:
+            self._ended = time.monotonic()
+            if not self._done.done():
+                self._done.set_result(None)
+
+    @property
+    def over(self) -> bool:
+        return self._done.done()
+
+    @property
+    def reply(self) -> ChatReply:
+        """The answer, or what has come of it."""
+        return self._run.reply if self.over else self._run.so_far
+
+    @property
+    def elapsed_s(self) -> float:
+        return (self._ended or time.monotonic()) - self._began
+
+    def cancel(self) -> None:
+        """Stops it as the stop button would."""
+        if self._loop is not None and self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def show_again(self) -> None:
+        """Draws the last state once more: notebook runners only see what a running cell sends."""
+        self._run.show_again()
+
+    def result(self) -> Any:
+        """What its variable stands for.
+
+        Raises:
+            CellError: It failed, or was stopped.
+        """
+        self._done.result()
+        if self.state == "done":
+            return self._run.result
+        if self.error is not None:
+            raise CellError(self.error)
+        raise CellError(
+            StreamInterrupted(
+                f"Job {self.number} was stopped.",
+                partial=self._run.reply,
+                reason="cancelled",
+                hint="What had arrived is in `.reply`.",
+            )
+        )
+
+    def wait(self, timeout_s: float) -> None:
+        """Blocks until it is over, but no longer than the timeout."""
+        futures.wait([self._done], timeout_s)
+
+    async def ended(self) -> None:
+        """Waits until it is over; giving up waiting does not stop it."""
+        await asyncio.shield(asyncio.wrap_future(self._done))
+
+    def line(self) -> str:
+        """One line for a list."""
+        said = f"{len(self.reply.text):,} characters"
+        return f"{self.number:>3}  {self.state:<8} {self.elapsed_s:6.1f} s  {said:>18}  {self.title}"
+
+
+class PendingReply:
+    """What a variable holds of an answer in the background: `await answer` gives the reply.
+
+    With `--as` and `--format json` it gives the value. `.reply` and `.text` are what has come so far.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        yield from self._job.ended().__await__()
+        return self._job.result()
+
+    @property
+    def reply(self) -> ChatReply:
+        return self._job.reply
+
+    @property
+    def text(self) -> str:
+        return self._job.reply.text
+
+    @property
+    def done(self) -> bool:
+        return self._job.over
+
+    def cancel(self) -> None:
+        self._job.cancel()
+
+    def __repr__(self) -> str:
+        job = self._job
+        return f"<answer of job {job.number}: {job.state}, {len(job.reply.text):,} characters>"
+
+
+class Jobs:
+    """Those of a session, by number."""
+
+    def __init__(self) -> None:
+        self._drawing = BackgroundLoop()
+        self._jobs: dict[int, Job] = {}
+
+    def begin(self, prompt: str, run: CellRun, hands: KernelHands) -> PendingReply:
+        job = self._jobs[len(self._jobs) + 1] = Job(len(self._jobs) + 1, prompt, run, hands)
+        job.start(self._drawing)
+        return PendingReply(job)
+
+    @property
+    def running(self) -> list[Job]:
+        return [job for job in self._jobs.values() if not job.over]
+
+    def numbers(self) -> list[str]:
+        return [str(job.number) for job in self.running]
+
+    def text(self) -> str:
+        """All of them, for `%minimax jobs`."""
+        if not self._jobs:
+            return "No job was begun: `%%minimax --bg` answers in the background."
+        return "\n".join(job.line() for job in self._jobs.values())
+
+    def find(self, word: str) -> Job:
+        """The job of a number as it is typed.
+
+        Raises:
+            LineError: There is none.
+        """
+        job = self._jobs.get(int(word)) if word.isdecimal() else None
+        if job is None:
+            known = ", ".join(map(str, self._jobs)) or "none yet"
+            raise LineError(f"there is no job {word}. There are: {known}.")
+        return job
+
+    def wait(self, jobs: list[Job]) -> None:
+        """Blocks until they are over, and runs the tools of all that go on meanwhile.
+
+        Raises:
+            KeyboardInterrupt: The person does not want to wait any more; they go on.
+        """
+        while waiting := [job for job in jobs if not job.over]:
+            for job in self.running:
+                job.hands.serve_blocking(keep=True)
+            waiting[0].wait(_LOOK_S)
+        for job in jobs:
+            job.show_again()
+
+    def close(self) -> None:
+        for job in self.running:
+            job.cancel()
+        self._drawing.stop()
+
+
+def _title(prompt: str) -> str:
+    line = " ".join(prompt.split())
+    return line if len(line) <= _TITLE_CHARS else f"{line[: _TITLE_CHARS - 3]}..."

@@ -1,0 +1,70 @@
+"""The tables of README, made from what the parser knows.
+
+    python -m minimax_magic.ipython.option_table README.md
+
+writes them between the marks that are there.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from minimax_magic.ipython.arguments import (
+    COMMAND_NAMES,
+    COMMAND_OPTIONS,
+    OPTIONS,
+    SUBCOMMANDS,
+    Option,
+)
+
+
+def options() -> str:
+    """All options of `%%minimax`."""
+    return _table("Option", [(_flag(option), _help(option)) for option in OPTIONS])
+
+
+def commands() -> str:
+    """All commands of `%minimax`."""
+    return _table("Command", [(f"%minimax {_usage(n)}", text) for n, text in SUBCOMMANDS.items()])
+
+
+def filled(text: str) -> str:
+    """A text with both tables as they are now, between `<!-- options -->` and `<!-- end -->`."""
+    for name, table in (("options", options()), ("commands", commands())):
+        place = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
+        if place is None:
+            raise ValueError(f"there is no <!-- {name} --> ... <!-- end -->")
+        text = text[: place.start(1)] + table + text[place.end(1) :]
+    return text
+
+
+def _table(heading: str, rows: list[tuple[str, str]]) -> str:
+    lines = [f"| {heading} | |", "|---|---|", *(f"| `{left}` | {right} |" for left, right in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _flag(option: Option) -> str:
+    return f"{option.flag} {option.metavar}".strip()
+
+
+def _help(option: Option) -> str:
+    choices = [f"`{choice}`" for choice in option.choices]
+    text = f"{option.help}: {', '.join(choices[:-1])} or {choices[-1]}" if choices else option.help
+    return text.replace("|", "\\|")
+
+
+def _usage(command: str) -> str:
+    flags = COMMAND_OPTIONS.get(command, {})
+    shown = [f"[{flag} {value}".strip() + "]" for flag, value in flags.items()]
+    return " ".join([command, *filter(None, [COMMAND_NAMES.get(command)]), *shown])
+
+
+def main() -> None:
+    path = Path(sys.argv[1])
+    path.write_text(filled(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""What a front end is given: one thing in several forms, of which it takes the one it likes best."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Bundle = dict[str, Any]
+"""Mime type -> content. Every bundle that is kept has a `text/plain`."""
+
+# One message should stay below 140 KB; some servers between kernel and browser limit it.
+MOST_BYTES = 136_000
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, or its beginning and how much is missing. `most` is characters."""
+    if len(text) <= most:
+        return text
+    return f"{text[:most]}\n[... {len(text) - most:,} more characters]"
