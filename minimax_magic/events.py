@@ -200,10 +200,10 @@ class ChatReply:
         warnings: What the person should know, in order.
         simulated: True if a simulator answered.
         replayed: True if it was recorded earlier and nothing was sent: `cost` is then 0.
-        avoided: US dollars that it would have cost otherwise; None if it was not replayed, or no price is
-            known.
-        turn: All messages behind the prompt that a later request must carry, where they are more than the
-            answer alone: calls of tools with their results. `usage` and `cost` are of all of them.
+        avoided: US dollars that it would have cost otherwise; None if it was not replayed, or no price
+            is known.
+        turn: All messages behind the prompt that a later request must carry, where they are more than
+            the answer alone: calls of tools with their results. `usage` and `cost` are of all of them.
         value: Structured output, validated; None without.
     """
 
@@ -239,8 +239,11 @@ class ChatReply:
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """All that a later request must carry of it: calls and their results, then the answer."""
-        return self.turn or ((self.message,) if self.blocks else ())
+        """All that a later request must carry of it: calls and their results, then the answer.
+
+        Thinking alone is no answer: the server refuses it when it comes back (2013).
+        """
+        return self.turn or ((self.message,) if self.text.strip() or self.tool_calls else ())
 
     def __str__(self) -> str:
         return self.text

@@ -10,13 +10,13 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from minimax_magic.ask import Ask, make_draft, purpose_of
 from minimax_magic.assembly import (
     USER_AGENT,
     billing_of,
@@ -35,114 +35,34 @@ from minimax_magic.auth.sources import (
     StaticKey,
 )
 from minimax_magic.auth.token_plan import TokenPlan
-from minimax_magic.chats import Chats, check_fits, trimmed, unpaired, whole_turns
+from minimax_magic.chats import Chats, check_fits
 from minimax_magic.client.client import Client, codec_for
-from minimax_magic.client.conversation import AnswerStream, Conversation, with_tools
+from minimax_magic.client.conversation import AnswerStream, Conversation
 from minimax_magic.client.rate_limit import RateLimiter
 from minimax_magic.clock import Clock, SystemClock, utc
-from minimax_magic.config import IN_MEMORY, AgentConfig, CacheMode, Settings, load_settings
+from minimax_magic.config import IN_MEMORY, Settings, load_settings
 from minimax_magic.config_folders import absolute, label_of
-from minimax_magic.context.describe import Piece, context_text
-from minimax_magic.errors import ConfigError, CredentialsMissing, MinimaxError
-from minimax_magic.events import ChatReply, TurnEvent
-from minimax_magic.messages import (
-    ChatOptions,
-    ChatRequest,
-    ImageBlock,
-    Message,
-    TextBlock,
-    ThinkingMode,
-    make_request,
-)
-from minimax_magic.models import model_info
+from minimax_magic.errors import CredentialsMissing, MinimaxError
+from minimax_magic.messages import ChatRequest
 from minimax_magic.pricing import format_usd
 from minimax_magic.render.dry_run import Preview
 from minimax_magic.replay.answers import Replayer
+from minimax_magic.replay.recording import request_key
 from minimax_magic.replay.store import ReplayStore, open_store
-from minimax_magic.structured import OutputType
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.tools.calls import Hands
-from minimax_magic.tools.functions import ToolFunction
 from minimax_magic.transport import AiohttpTransport, Transport
+from minimax_magic.turn import Turn
 from minimax_magic.usage.account import AccountReader, AccountWatch
 from minimax_magic.usage.budget import limits, no_worst_case, worst_case
 from minimax_magic.usage.estimate import estimate_input, most_output
 from minimax_magic.usage.ledger import open_ledger
 from minimax_magic.usage.meter import Books, Meter, Purpose
 from minimax_magic.usage.quota import QuotaAlert
-from minimax_magic.usage.rows import Billing, Booked, Label
+from minimax_magic.usage.rows import Billing
 from minimax_magic.wire.address import Endpoint, resolve_endpoint
-from minimax_magic.wire.codec import check_images
 from minimax_magic.wire.http import mask
 from minimax_magic.world import LocalServer, World
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What one cell wants. None everywhere: as configured.
-
-    Attributes:
-        chat: Name of the conversation to go on with; None: the cell stands alone.
-        new: Begin that conversation anew.
-        whole: Ask for the answer in one piece instead of streaming it.
-        instruction: Added to the system prompt, for an output format.
-        budget: US dollars that this cell may cost at most.
-        notebook, kernel, cell: Where it is asked, for the ledger.
-        tools: Names of tools; None: those of the agent.
-        find_tool: Gives the function of a name; None: there are none.
-        images: Go before the prompt.
-        context: Data that goes behind it.
-        output: What the answer must be; None: text.
-        repair: How often an answer that is not is sent back.
-        fork: Name of the conversation to begin with a copy of.
-        trim: Leave out the oldest turns of a conversation that is too long.
-        cache, cache_file: Where answers are recorded and replayed.
-    """
-
-    prompt: str
-    model: str | None = None
-    agent: str | None = None
-    flavor: str | None = None
-    system: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    thinking: str | None = None
-    chat: str | None = None
-    new: bool = False
-    whole: bool = False
-    instruction: str = ""
-    budget: Decimal | None = None
-    notebook: str | None = None
-    kernel: str | None = None
-    cell: str | None = None
-    tools: tuple[str, ...] | None = None
-    find_tool: Callable[[str], ToolFunction] | None = None
-    max_steps: int | None = None
-    images: tuple[ImageBlock, ...] = ()
-    context: tuple[Piece, ...] = ()
-    output: OutputType | None = None
-    repair: int | None = None
-    fork: str | None = None
-    trim: bool = False
-    cache: CacheMode | None = None
-    cache_file: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """What a cell asks for, put together.
-
-    Attributes:
-        request: With its tools.
-        bare: The same without those that are run here.
-    """
-
-    request: ChatRequest
-    bare: ChatRequest
-    functions: tuple[ToolFunction, ...]
-    max_steps: int | None
-    notices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,60 +84,6 @@ class Status:
     described: str
     places: tuple[Candidate, ...]
     problem: str
-
-
-class Turn:
-    """One prepared turn: nothing was sent yet, and everything that could be wrong was checked."""
-
-    def __init__(
-        self, world: World, ask: Ask, stream: AnswerStream, conversation: Conversation | None
-    ) -> None:
-        self._world = world
-        self._ask = ask
-        self._stream = stream
-        self._conversation = conversation
-        self.model = stream.request.model
-        self.chat = ask.chat
-        self.number = len(whole_turns(stream.request.messages))
-
-    @property
-    def reply(self) -> ChatReply:
-        """What has been received so far."""
-        return self._stream.reply
-
-    @property
-    def booked(self) -> Booked | None:
-        """The figures of its requests, as the ledger has them; None before the first went out."""
-        return self._stream.booked
-
-    async def events(self) -> AsyncGenerator[TurnEvent, None]:
-        async with self._stream as stream:
-            async for event in stream:
-                yield event
-
-    def keep(self, *, whole: bool = True) -> bool:
-        """Makes a turn part of its chat, and tells whether it did.
-
-        One that came to no answer is not kept, such as thinking that used up all tokens: the server
-        refuses empty turns (2013), and the chat could never go on.
-
-        Args:
-            whole: It came to its end. Of one that did not, what tools did is kept, since it happened,
-                and nothing if there was none.
-        """
-        if self._ask.chat is None:
-            return False
-        reply = self.reply
-        said: tuple[Message, ...] = ()
-        if whole and (reply.text.strip() or reply.tool_calls):
-            said = reply.messages
-        elif self._conversation is not None and self._conversation.called:
-            said = tuple(self._conversation.history)
-        messages = (*self._stream.request.messages, *said)
-        if not said or unpaired(messages) is not None:  # a call that nobody asked for has no result
-            return False
-        self._world.chats[self._ask.chat] = messages
-        return True
 
 
 class Session:
@@ -288,13 +154,12 @@ class Session:
             ConfigError: An option, a file or a variable is wrong.
             CredentialsMissing: There is no key, and one is needed.
         """
-        _check_prompt(ask)
         world = self.world
         settings = world.settings()
-        draft = _draft(world, ask, settings)
+        draft = make_draft(world.chats, ask, settings)
         send = self._sender(world, ask, settings)
         if not (draft.functions or ask.output or draft.notices):
-            return Turn(world, ask, send(draft.request), None)
+            return Turn(send(draft.request), world.chats, ask.chat)
         conversation = Conversation(
             send,
             draft.bare,
@@ -306,13 +171,13 @@ class Session:
             check=partial(check_fits, chat=ask.chat),
             notices=draft.notices,
         )
-        return Turn(world, ask, conversation, conversation)
+        return Turn(conversation, world.chats, ask.chat)
 
     def _sender(
         self, world: World, ask: Ask, settings: Settings
     ) -> Callable[[ChatRequest], AnswerStream]:
         """What answers the requests of a cell: the server, recordings, or both."""
-        purpose = _purpose(ask, settings)
+        purpose = purpose_of(ask, settings)
         mode = ask.cache or settings.cache
         send: Callable[[ChatRequest], AnswerStream] | None = None
         simulated: bool | None = None
@@ -345,12 +210,11 @@ class Session:
         """What `prepare` would have sent, and what it could cost. Works without a credential.
 
         Raises:
-            ConfigError: As `prepare`.
+            ConfigError: As `prepare`, or recorded answers cannot be read.
         """
-        _check_prompt(ask)
         world = self.world
         settings = world.settings()
-        draft = _draft(world, ask, settings)
+        draft = make_draft(world.chats, ask, settings)
         request, notices = draft.request, draft.notices
         secrets: tuple[str, ...] = ()
         simulated = world.simulator is not None
@@ -358,7 +222,8 @@ class Session:
             credential = world.credential(settings)
         except CredentialsMissing as missing:
             endpoint = resolve_endpoint(settings.base_url, ask.flavor or settings.api_flavor)
-            notices = (*notices, str(missing))
+            if (ask.cache or settings.cache) != "replay":
+                notices = (*notices, str(missing))
         else:
             endpoint = endpoint_for(settings, credential, ask.flavor)
             simulated = self.is_simulated(world, settings, credential)
@@ -378,7 +243,16 @@ class Session:
             least=prices.cost(request.model, tokens, service_tier=tier),
             most=worst_case(request, endpoint.flavor, prices),
         )
-        return self._with_budgets(shown, request, _purpose(ask, settings), settings, simulated)
+        mode = ask.cache or settings.cache
+        if mode in ("record", "replay"):
+            store, label = _store(ask, settings)
+            kind = simulated if mode == "record" or world.simulator is not None else None
+            if store.get(request_key(request), simulated=kind) is not None:
+                told = f"{label} has the answer to this: it would be replayed, at no cost."
+                return replace(shown, notices=(*shown.notices, told))
+            if mode == "replay":
+                return replace(shown, refused=f"{label} holds no answer to this.")
+        return self._with_budgets(shown, request, purpose_of(ask, settings), settings, simulated)
 
     def _with_budgets(
         self,
@@ -621,69 +495,6 @@ def _account_key(settings: Settings, credential: Credential | Login) -> tuple[An
     return (endpoint_for(settings, credential).root, *_identity(credential))
 
 
-def _check_prompt(ask: Ask) -> None:
-    if not ask.prompt.strip():
-        raise ConfigError("The prompt is empty.", hint="Write it below the %%minimax line.")
-
-
-def _draft(world: World, ask: Ask, settings: Settings) -> _Draft:
-    agent = settings.agent(ask.agent) if ask.agent else None
-    options = _options(ask, agent)
-    prompt = _prompt(ask, options.get("model") or settings.model)
-    bare = make_request([*_history(world, ask), prompt], options, default_model=settings.model)
-    names = ask.tools if ask.tools is not None else agent.tools if agent is not None else ()
-    functions = tuple(map(_finder(ask, agent), names))
-    steps = ask.max_steps if ask.max_steps is not None else agent.max_steps if agent else None
-    request = with_tools(bare, functions, ask.output)
-    check_images(request)
-    notices: tuple[str, ...] = ()
-    if ask.trim:
-        request, dropped = trimmed(request)
-        if dropped:
-            bare = bare.model_copy(update={"messages": request.messages})
-            oldest = "oldest turn" if dropped == 1 else f"{dropped:,} oldest turns"
-            were = "was" if dropped == 1 else "were"
-            notices = (f"the {oldest} of the chat {were} left out.",)
-    check_fits(request, chat=ask.chat)
-    return _Draft(request, bare, functions, steps, notices)
-
-
-def _history(world: World, ask: Ask) -> tuple[Message, ...]:
-    if ask.fork is not None:
-        return world.chats.existing(ask.fork)
-    if ask.new or ask.chat is None:
-        return ()
-    return world.chats.get(ask.chat, ())
-
-
-def _prompt(ask: Ask, model: str) -> Message:
-    """What the person says: images first, where models look first, then the words, then the data.
-
-    The picture of a figure goes along with what is told of it, unless the model is known not to see.
-    """
-    info = model_info(model)
-    pictures = [piece.image for piece in ask.context if piece.image is not None]
-    seen = pictures if info is None or info.vision else []
-    told = (TextBlock(text=context_text(ask.context)),) if ask.context else ()
-    return Message(role="user", content=(*ask.images, *seen, TextBlock(text=ask.prompt), *told))
-
-
-def _finder(ask: Ask, agent: AgentConfig | None) -> Callable[[str], ToolFunction]:
-    """What finds a tool. Of one that only the agent's file names, an error says so."""
-
-    def find(name: str) -> ToolFunction:
-        try:
-            if ask.find_tool is None:
-                raise ConfigError(f"There is no tool {name}.", hint="Tools need a notebook's cell.")
-            return ask.find_tool(name)
-        except ConfigError as error:
-            if ask.tools is None and agent is not None:
-                error.message = f"{error.message.rstrip('.')} (a tool of {agent.place})."
-            raise
-
-    return find
-
-
 def _shortened(value: Any) -> Any:
     """A request's body without the data of its images, which nobody can read."""
     if isinstance(value, dict):
@@ -697,40 +508,3 @@ def _shortened(value: Any) -> Any:
 
 _MOST_DATA = 200
 _DATA = re.compile(r"(?:data:[\w/+.-]+;base64,)?[A-Za-z0-9+/]+={0,2}")
-
-
-def _purpose(ask: Ask, settings: Settings) -> Purpose:
-    budget = settings.budget
-    if ask.budget is not None:
-        budget = budget.model_copy(update={"cell": ask.budget})
-    label = Label(ask.agent, ask.chat, ask.notebook, ask.kernel, ask.cell)
-    return Purpose(label, settings.prices, budget)
-
-
-def _options(ask: Ask, agent: AgentConfig | None) -> ChatOptions:
-    """The options of a cell over those of its agent; what neither says is left out."""
-    given: dict[str, Any] = {}
-    if agent is not None:
-        given = {
-            "model": agent.model,
-            "system": agent.system_prompt,
-            "temperature": agent.temperature,
-            "top_p": agent.top_p,
-            "max_tokens": agent.max_tokens,
-        }
-    own = {
-        "model": ask.model,
-        "system": ask.system,
-        "temperature": ask.temperature,
-        "top_p": ask.top_p,
-        "max_tokens": ask.max_tokens,
-        "thinking": cast("ThinkingMode | None", ask.thinking),
-    }
-    merged = _said(given) | _said(own)
-    if ask.instruction:
-        merged["system"] = "\n\n".join(filter(None, (merged.get("system"), ask.instruction)))
-    return cast("ChatOptions", merged)
-
-
-def _said(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from minimax_magic.ask import Ask
 from minimax_magic.errors import ConfigError
-from minimax_magic.session import Ask, Session, Turn
+from minimax_magic.session import Session
 from minimax_magic.tools.functions import ToolFunction, as_tool
+from minimax_magic.turn import Turn
 from minimax_magic.usage.ledger import Ledger
 from minimax_magic.usage.rows import Record
 

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
+from minimax_magic.ask import Ask
 from minimax_magic.auth.bundle_file import BUNDLE_FILE
 from minimax_magic.auth.choices import SignedIn
-from minimax_magic.session import Ask, Session
+from minimax_magic.session import Session
 from minimax_magic.sign_in import SignIn
 from minimax_magic.simulator import Simulator
 from minimax_magic.testing import FakeClock

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from minimax_magic import MiniMax
+from minimax_magic.ask import Ask
 from minimax_magic.assembly import retry_policy
 from minimax_magic.client.retry import RetryPolicy
 from minimax_magic.config import load_settings
 from minimax_magic.errors import ConfigError, CredentialsMissing, MinimaxError, StreamInterrupted
 from minimax_magic.messages import ApiFlavor
-from minimax_magic.session import Ask, Session
+from minimax_magic.session import Session
 from minimax_magic.simulator import Drop, Fail, Reply, Simulator
 from minimax_magic.testing import FakeClock, FakeTransport, json_answer
 from minimax_magic.wire.http import HttpRequest

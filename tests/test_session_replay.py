@@ -13,10 +13,11 @@ import pytest
 from pydantic import BaseModel
 from session_cells import ask, finder, read, rows, run, stop_at, write
 
+from minimax_magic.ask import Ask
 from minimax_magic.errors import BudgetExceeded, ConfigError, CredentialsMissing, MinimaxError
 from minimax_magic.events import Started, TextDelta
 from minimax_magic.messages import ApiFlavor
-from minimax_magic.session import Ask, Session
+from minimax_magic.session import Session
 from minimax_magic.simulator import Drop, Fail, Reply, Simulator
 from minimax_magic.simulator import ToolCall as Calls
 from minimax_magic.structured import output_type
@@ -231,7 +232,7 @@ def test_a_loop_is_replayed(sim: Simulator, env: Env, ledger: Path) -> None:
     assert calls == [12] * 4
     assert totals(ledger).replayed == 3
     hours[0] = 13
-    with pytest.raises(ConfigError, match="holds no answer.*what a tool returned"):
+    with pytest.raises(ConfigError, match=r"holds no answer.*what a tool returned"):
         ask(session, "[[steps 2]] clock", new=True, cache="replay", **wish)
     assert len(sim.requests) == 3
 
@@ -411,6 +412,19 @@ def test_an_answer_that_cannot_be_kept(sim: Simulator) -> None:
     assert "not recorded" in reply.warnings[-1]
     assert "\n" not in reply.warnings[-1]
     assert len(session.chats["c"]) == 2
+
+
+def test_a_dry_run(sim: Simulator, env: Env) -> None:
+    """It says whether the answer is there to be replayed, or would be missed; no key is."""
+    ask(Session(), cache="record")
+    for session in (Session(), offline(env)):
+        shown = session.preview(Ask("hi", cache="replay"))
+        assert (shown.refused, len(shown.notices)) == ("", 1)
+        assert shown.notices[0].startswith(f"{FILE} has the answer")
+        shown = session.preview(Ask("another", cache="replay"))
+        assert (shown.notices, shown.refused) == ((), f"{FILE} holds no answer to this.")
+    assert Session().preview(Ask("another", cache="record")).refused == ""
+    assert len(sim.requests) == 1
 
 
 def test_two_sessions_at_once(sim: Simulator) -> None:

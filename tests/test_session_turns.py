@@ -17,6 +17,7 @@ from PIL import Image
 from pydantic import BaseModel
 from session_cells import ask, finder, read, run, stop_at, write
 
+from minimax_magic.ask import Ask
 from minimax_magic.chats import unpaired, whole_turns
 from minimax_magic.context.describe import Piece
 from minimax_magic.errors import ConfigError, MinimaxError, OutputInvalid
@@ -24,7 +25,7 @@ from minimax_magic.events import CallBegun, CallEnded, StepBegun
 from minimax_magic.images import image_block
 from minimax_magic.messages import ApiFlavor, Message, ToolCall, ToolResult
 from minimax_magic.render.dry_run import preview
-from minimax_magic.session import Ask, Session
+from minimax_magic.session import Session
 from minimax_magic.simulator import Fail, Reply, Simulator
 from minimax_magic.simulator import ToolCall as Calls
 from minimax_magic.structured import output_type
@@ -362,6 +363,22 @@ def test_an_answer_as_a_call_is_kept_with_its_result(sim: Simulator) -> None:
     assert len(whole_turns(session.chats["c"])) == 2
 
 
+@pytest.mark.parametrize("words", ["[[astext]] [[invalid 9]]", "[[thinkonly]]"])
+def test_calls_without_an_answer(sim: Simulator, words: str) -> None:
+    """Of a turn that came to no valid answer after its calls, or to none at all, the calls are kept, and
+    no attempts. The chat goes on."""
+    session = Session()
+    wish = {"prompt": f"the clock {words}", "tools": ("clock",), "output": output_type(City)}
+    with pytest.raises(OutputInvalid):
+        ask(session, chat="c", **wish, **TOOLS)
+    assert roles(session) == TURN[:3]
+    assert session.prepare(Ask("go on", chat="c")).number == 2
+    sim.script(Reply(tool_calls=(Calls("clock", {}),)), Reply(text="", finish_reason="length"))
+    ask(session, "and now?", chat="c", tools=("clock",), **TOOLS)
+    assert roles(session) == TURN[:3] * 2
+    assert ask(session, "go on", chat="c").text
+
+
 @pytest.mark.parametrize("words", ["[[invalid]]", "[[astext]] [[invalid]]"])
 def test_an_answer_that_stays_invalid(sim: Simulator, words: str) -> None:
     """It is an error, and its turn leaves no trace in the chat."""
@@ -410,6 +427,8 @@ def test_a_chat_that_is_too_long(sim: Simulator, tools: tuple[str, ...]) -> None
     told = "the oldest turn of the chat was left out."
     shown = session.preview(Ask("go on", trim=True, **wish))
     assert told in shown.notices
+    shown_more = session.preview(Ask("word " * 55_000, trim=True, **wish))
+    assert "the 2 oldest turns of the chat were left out." in shown_more.notices
     assert "FIRST" not in shown.body
     reply = ask(session, "go on", trim=True, **wish)
     assert told in reply.warnings
@@ -434,7 +453,7 @@ def test_a_loop_that_grows_too_long(sim: Simulator) -> None:
     async def cell() -> None:
         await read(session.prepare(wish))
 
-    with pytest.raises(ConfigError, match="too many|too long"):
+    with pytest.raises(ConfigError, match=r"too many|too long"):
         run(session, cell())
     assert 1 <= len(sim.requests) <= 3
     assert unpaired(session.chats["c"]) is None

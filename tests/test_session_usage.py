@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from sign_in_desk import BUNDLE, Desk
 
+from minimax_magic.ask import Ask
 from minimax_magic.errors import BudgetExceeded
-from minimax_magic.session import Ask, Session
+from minimax_magic.session import Session
 from minimax_magic.simulator import Reply, Simulator
 from minimax_magic.testing import FakeClock, FakeTransport, json_answer
 from minimax_magic.usage.ledger import Ledger

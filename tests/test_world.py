@@ -17,6 +17,7 @@ import pytest
 from pydantic import SecretStr
 from sign_in_desk import BUNDLE, KEY, Desk, configure, facts_of, run
 
+from minimax_magic.ask import Ask
 from minimax_magic.auth.choices import SignedIn
 from minimax_magic.auth.sources import KEY_FILE, Credential, Login
 from minimax_magic.errors import (
@@ -26,11 +27,12 @@ from minimax_magic.errors import (
     LoginExpired,
     MinimaxError,
 )
-from minimax_magic.session import Ask, Session, Turn
+from minimax_magic.session import Session
 from minimax_magic.sign_in import SIMULATOR, login
 from minimax_magic.simulator import Simulator
 from minimax_magic.testing import FakeClock, FakeTransport, json_answer
 from minimax_magic.transport import AiohttpTransport
+from minimax_magic.turn import Turn
 from minimax_magic.widgets.view_models import LoginModel
 from minimax_magic.wire.http import HttpRequest
 from minimax_magic.wire.remains import REMAINS_PATH

@@ -22,6 +22,8 @@ def advice_on(reply: ChatReply, request: ChatRequest) -> str:
                     "there is no answer: the model used up all its tokens before it, "
                     f"thinking included. To get one, {more}."
                 )
+            if reply.tool_calls:
+                return f"the model was cut off while it called tools. To prevent that, {more}."
             return f"the answer was cut off. To get all of it, {more}: thinking counts, too."
         case "content_filter":
             what = "the answer" if nothing else "the rest of the answer"

@@ -122,7 +122,7 @@ class Conversation:
         self._open: tuple[ChatReply, dict[int, Outcome]] | None = None  # calls not all answered
         self._scrap: list[Message] = []  # attempts at an answer, and what was said to them
         self._steps: list[AnswerStream] = []
-        self._refused: AnswerStream | None = None  # the last step, if it took nothing
+        self._refused = False  # the last step, which then took nothing
         self.called = False
         self._value: Any = None
         self._answered = False
@@ -160,7 +160,7 @@ class Conversation:
     def reply(self) -> ChatReply:
         """The last answer, with the figures of all requests and what lies before it."""
         steps = [step.reply for step in self._steps] or [ChatReply(model=self.request.model)]
-        taken = steps[:-1] if self._refused is not None else steps
+        taken = steps[:-1] if self._refused else steps
         last, history = steps[-1], self.history
         warnings = [*self._warnings, *(text for step in steps for text in step.warnings)]
         return replace(
@@ -177,7 +177,10 @@ class Conversation:
         )
 
     def _shown(self, last: ChatReply) -> tuple[Block, ...]:
-        """Of the last answer. What it gives in place of a valid value is text, even if it is a call."""
+        """The blocks of the last answer, with what was given in place of a valid value as its text.
+
+        That may have come as a call, or before a request that has brought no text yet.
+        """
         later = self._raw_step < len(self._steps) and last.text
         if self._answered or not self._raw or later:
             return last.blocks
@@ -191,7 +194,7 @@ class Conversation:
         Calls that have not returned count as stopped by the user; an answer under way is left out, and
         so are texts that did not validate once there is one that did.
         """
-        opened = _answered(*self._open) if self._open is not None else []
+        opened = _with_results(*self._open) if self._open is not None else []
         scrap = self._scrap if self._answered else []
         return [*(m for m in self._said if not any(m is other for other in scrap)), *opened]
 
@@ -241,7 +244,7 @@ class Conversation:
             except (APIConnectionError, ProtocolError):
                 raise  # nobody knows what it took
             except MinimaxError:
-                self._refused = stream
+                self._refused = True
                 raise
 
     def _read_answer(self, reply: ChatReply) -> None:
@@ -274,18 +277,23 @@ class Conversation:
         problem: str = self._invalid.problem
         cut = reply.finish_reason in ("length", "content_filter")
         if cut or not self._repairs_left:
-            wanted = f"{self._output.label}: {problem}"
-            hint = "What the model wrote is in `.text`."
+            label, kept = self._output.label, "What the model wrote is in `.text`."
             if reply.finish_reason == "length":
                 raise OutputInvalid(
-                    f"The answer was cut off before it was a whole {wanted}",
+                    f"The answer was cut off before it was a valid {label}.",
                     text=self._raw,
-                    hint=f"Give it more with max_tokens (`--max-tokens`). {hint}",
+                    hint=f"Give it more with max_tokens (`--max-tokens`). {kept}",
+                )
+            if reply.finish_reason == "content_filter":
+                raise OutputInvalid(
+                    f"The server withheld the answer as sensitive before it was a valid {label}.",
+                    text=self._raw,
+                    hint=f"Ask in other words. {kept}",
                 )
             raise OutputInvalid(
-                f"The answer is no valid {wanted}",
+                f"The answer is no valid {label}: {problem.rstrip('.')}.",
                 text=self._raw,
-                hint=f"Ask more precisely, or allow more attempts with `--repair`. {hint}",
+                hint=f"Ask more precisely, or allow more attempts with `--repair`. {kept}",
             )
         self._repairs_left -= 1
         if not reply.tool_calls:  # else the call's result says it
@@ -329,7 +337,7 @@ class Conversation:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._said += _answered(reply, outcomes)
+            self._said += _with_results(reply, outcomes)
             self._open = None
 
     async def _answer_call(
@@ -355,7 +363,7 @@ class Conversation:
             return self._read_call(call, output)
         function = self._functions.get(call.name)
         if function is None:
-            known = ", ".join(self._functions) or "none"
+            known = ", ".join(tool.name for tool in self.request.tools) or "none"
             return Outcome(f"There is no tool {call.name!r}. There are: {known}.", True)
         if len(self._steps) >= self._max_steps:
             return Outcome("Not run: there may be no more requests for this prompt.", True)
@@ -406,7 +414,7 @@ def with_tools(
     return request.model_copy(update={"tools": tools, "system": system})
 
 
-def _answered(reply: ChatReply, outcomes: dict[int, Outcome]) -> list[Message]:
+def _with_results(reply: ChatReply, outcomes: dict[int, Outcome]) -> list[Message]:
     """The turn that calls, and the turn that answers it: all results in one message."""
     results = tuple(
         outcomes.get(number, STOPPED).result(call.id)

@@ -113,7 +113,9 @@ OPTIONS: tuple[Option, ...] = (
         many=True,
     ),
     Option("--rows", "rows of tables to send along: 0 if not given", "N", _count),
-    Option("--as", "type of the answer: the variable receives a valid value", "TYPE", values="names"),
+    Option(
+        "--as", "type of the answer: the variable receives a valid value", "TYPE", values="names"
+    ),
     Option("--repair", "how often an answer that is not valid is sent back: 2", "N", _count),
     Option(
         "--format",

@@ -5,6 +5,9 @@ Front ends and notebook runners stop at an error; IPython asks an exception for 
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 from IPython.core.error import UsageError
 
 from minimax_magic.errors import MinimaxError
@@ -12,7 +15,21 @@ from minimax_magic.errors import MinimaxError
 _RED, _BOLD, _OFF = "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
 
-class CellError(Exception):
+class OfOurs:
+    """An error of a cell of ours, which hides the one before from Python, but not from us.
+
+    Attributes:
+        before: What had ended a cell last, other than these; None if nothing had.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        last = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+        earlier: Any = last.before if isinstance(last, OfOurs) else last
+        self.before: BaseException | None = earlier if isinstance(earlier, BaseException) else None
+
+
+class CellError(OfOurs, Exception):
     """A cell that could not be answered: what happened, and what to do next.
 
     Attributes:
@@ -27,7 +44,7 @@ class CellError(Exception):
         return [_line(type(self.error).__name__, str(self.error))]
 
 
-class LineError(UsageError):
+class LineError(OfOurs, UsageError):
     """What stands behind `%minimax` or `%%minimax` is wrong.
 
     IPython only prints its own UsageError to stderr, where runners that look for error outputs
@@ -38,11 +55,15 @@ class LineError(UsageError):
         return [_line("UsageError", str(self))]
 
 
-class CellInterrupted(KeyboardInterrupt):
+class CellInterrupted(OfOurs, KeyboardInterrupt):
     """The stop button. What had arrived stays in the output."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{_BOLD}Interrupted:{_OFF} {self}"]
+
+
+class ToolStopped(Exception):
+    """A tool was ended from outside: by the stop button, or by whoever cancelled its task."""
 
 
 def _line(name: str, text: str) -> str:

@@ -90,9 +90,7 @@ class ChatCommands:
         """The chat that is meant: the last used if none is named."""
         name = command.names[0] if command.names else self._chats.last_used
         if name is None:
-            raise ConfigError(
-                "There is no chat yet.", hint="`%%minimax --chat NAME` begins one."
-            )
+            raise ConfigError("There is no chat yet.", hint="`%%minimax --chat NAME` begins one.")
         return name
 
     def _path(self, word: str) -> Path:

@@ -8,6 +8,7 @@ and `await` what belongs to the kernel's loop.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -18,6 +19,7 @@ from typing import Any, TypeAlias
 
 from minimax_magic.errors import ConfigError
 from minimax_magic.ipython import interrupts
+from minimax_magic.ipython.cell_errors import ToolStopped
 from minimax_magic.messages import ToolCall
 from minimax_magic.tools.calls import Outcome, run_async, run_sync
 from minimax_magic.tools.functions import ToolFunction
@@ -46,14 +48,18 @@ class CellHands:
 
     Args:
         confirm: Asks the person before each call, on the kernel's thread; None: nobody is asked.
+        context: What tools print belongs to the cell of this context; None: to that of whoever serves.
 
     Attributes:
         wake: Makes the kernel's thread look; called from the background loop. Whoever serves sets it.
     """
 
-    def __init__(self, confirm: Confirm | None = None) -> None:
+    def __init__(
+        self, confirm: Confirm | None = None, *, context: contextvars.Context | None = None
+    ) -> None:
         self.wake: Callable[[], None] = _nobody
         self._confirm = confirm
+        self._context = context
         self._waiting: deque[_Work] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -152,20 +158,29 @@ class CellHands:
         if not work.done.set_running_or_notify_cancel():
             return
         try:
-            # the kernel only cancels at the next `await`, too late for a function that blocks
-            with interrupts.raised():
-                work.done.set_result(work.job())
+            # the kernel only cancels at the next `await`, too late for a function that blocks, and
+            # between cells it does nothing at all
+            with interrupts.raised(if_ignored=True):
+                context = self._own_context()
+                outcome = work.job() if context is None else context.run(work.job)
         except BaseException as error:
             work.done.set_exception(_as_failure(error))
             raise
+        work.done.set_result(outcome)
 
     def _begin(self, work: _Work) -> None:
         if not work.done.set_running_or_notify_cancel():
             return
         work.loop = asyncio.get_running_loop()
-        work.task = work.loop.create_task(_settle(work.job(), work.done))
+        work.task = work.loop.create_task(
+            _settle(work.job(), work.done), context=self._own_context()
+        )
         self._tasks.add(work.task)
         work.task.add_done_callback(self._tasks.discard)
+
+    def _own_context(self) -> contextvars.Context | None:
+        """A copy: tools run side by side, and one context holds one of them at a time."""
+        return None if self._context is None else self._context.copy()
 
     async def stop(self) -> None:
         """Cancels async tools that run on this loop, and lets them clean up for a moment."""
@@ -196,7 +211,7 @@ def _as_failure(error: BaseException) -> BaseException:
     """What the reading loop is told; an interrupt or a cancellation must not end that loop itself."""
     if isinstance(error, Exception):
         return error
-    return RuntimeError(f"stopped: {type(error).__name__}")
+    return ToolStopped(type(error).__name__)
 
 
 def _run_here(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -209,16 +224,15 @@ def _run_here(coroutine: Coroutine[Any, Any, None]) -> None:
         # the one on which terminal IPython runs `await` in cells
         _complete(get_asyncio_loop(), coroutine)  # type: ignore[no-untyped-call]
         return
-    import nest_asyncio2  # only here: it changes the loop for good
-
-    try:
-        nest_asyncio2.apply(loop)
-    except ValueError:
+    if not isinstance(loop, asyncio.BaseEventLoop):  # uvloop's, for one, cannot be nested
         coroutine.close()
         raise ConfigError(
             f"An async tool cannot run inside {type(loop).__module__}'s loop from this cell.",
             hint="Put %%minimax on the first line of the cell, without %%time or the like.",
-        ) from None
+        )
+    import nest_asyncio2  # only here: it changes asyncio for good
+
+    nest_asyncio2.apply(loop)
     _complete(loop, coroutine)
 
 

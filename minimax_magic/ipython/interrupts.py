@@ -46,13 +46,16 @@ def noted() -> Iterator[StopButton]:
         yield stop
 
 
-def raised() -> AbstractContextManager[None]:
+def raised(*, if_ignored: bool = False) -> AbstractContextManager[None]:
     """While entered, an interrupt raises KeyboardInterrupt at once.
 
     A kernel that awaits a cell merely cancels it at its next `await`, which is too late for a
     user's expression that blocks.
+
+    Args:
+        if_ignored: Also where it is ignored otherwise, as a kernel does between cells.
     """
-    return _handled_by(signal.default_int_handler)
+    return _handled_by(signal.default_int_handler, if_ignored=if_ignored)
 
 
 def ignored() -> AbstractContextManager[None]:
@@ -61,9 +64,10 @@ def ignored() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _handled_by(handler: Handler) -> Iterator[None]:
+def _handled_by(handler: Handler, *, if_ignored: bool = False) -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
+    kept = not callable(before) and not (if_ignored and before is signal.SIG_IGN)
+    if threading.current_thread() is not threading.main_thread() or kept:
         yield
         return
     try:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from minimax_magic.errors import MinimaxError, StreamInterrupted
+from minimax_magic.ipython import interrupts
 from minimax_magic.ipython.bridge import BackgroundLoop
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted, LineError
 from minimax_magic.ipython.hands import CellHands
@@ -39,15 +40,14 @@ class KernelHands(CellHands):
     """Runs the tools of a background cell on the kernel's loop, as soon as that is free."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        super().__init__()
+        super().__init__(context=contextvars.copy_context())
         self.wake = self._call_kernel
         self._loop = loop
-        self._context = contextvars.copy_context()  # what tools print belongs to the cell
 
     def _call_kernel(self) -> None:
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop was closed: the kernel ends
-                self._loop.call_soon_threadsafe(self._serve_between, context=self._context)
+                self._loop.call_soon_threadsafe(self._serve_between)
 
     def _serve_between(self) -> None:
         # nobody is there to be told; the call itself counts as stopped
@@ -56,8 +56,8 @@ class KernelHands(CellHands):
 
 
 class HeldOutput(TerminalOutput):
-    """A terminal's form of an answer in the background: written when somebody waits for it, since it would
-    run into what is being typed."""
+    """A terminal's form of an answer in the background: written when somebody waits for it, since it
+    would run into what is being typed."""
 
     def __init__(self, transcript: Transcript, form: Format) -> None:
         self._held = io.StringIO()
@@ -86,6 +86,7 @@ class Job:
         self._began = time.monotonic()
         self._ended: float | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._unwanted = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._done: futures.Future[Any] = futures.Future()
 
@@ -95,7 +96,10 @@ class Job:
         drawing.submit(self._work())
 
     async def _work(self) -> None:
-        self._task = asyncio.current_task()
+        self._task = task = asyncio.current_task()
+        if self._unwanted and task is not None:  # since before it began
+            # only once it waits: a timeout that is entered later would swallow it
+            asyncio.get_running_loop().call_soon(task.cancel)
         try:
             await self._run.run_async()
             self.state = "done"
@@ -126,8 +130,10 @@ class Job:
 
     def cancel(self) -> None:
         """Stops it as the stop button would."""
+        self._unwanted = True
         if self._loop is not None and self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+            with suppress(RuntimeError):  # the loop was closed: the extension was unloaded
+                self._loop.call_soon_threadsafe(self._task.cancel)
 
     def show_again(self) -> None:
         """Draws the last state once more: notebook runners only see what a running cell sends."""
@@ -164,7 +170,9 @@ class Job:
     def line(self) -> str:
         """One line for a list."""
         said = f"{len(self.reply.text):,} characters"
-        return f"{self.number:>3}  {self.state:<8} {self.elapsed_s:6.1f} s  {said:>18}  {self.title}"
+        return (
+            f"{self.number:>3}  {self.state:<8} {self.elapsed_s:6.1f} s  {said:>18}  {self.title}"
+        )
 
 
 class PendingReply:
@@ -243,10 +251,11 @@ class Jobs:
         Raises:
             KeyboardInterrupt: The person does not want to wait any more; they go on.
         """
-        while waiting := [job for job in jobs if not job.over]:
-            for job in self.running:
-                job.hands.serve_blocking(keep=True)
-            waiting[0].wait(_LOOK_S)
+        with interrupts.raised():
+            while waiting := [job for job in jobs if not job.over]:
+                for job in self.running:
+                    job.hands.serve_blocking(keep=True)
+                waiting[0].wait(_LOOK_S)
         for job in jobs:
             job.show_again()
 

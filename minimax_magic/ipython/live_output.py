@@ -30,6 +30,7 @@ from minimax_magic.events import (
 from minimax_magic.render import markup
 from minimax_magic.render.below import below, plain_summary, summary
 from minimax_magic.render.blocks import BlockScanner
+from minimax_magic.render.bundle import metadata
 from minimax_magic.render.cards import call_words, plain_line
 from minimax_magic.render.markup import Bundle, Format
 from minimax_magic.render.pacing import MESSAGE_BYTES, Pacer
@@ -50,9 +51,9 @@ _EARLY_S = 0.01
 class Output(Protocol):
     """Shows one answer. All methods are called from the cell's own thread.
 
-    `feed` takes events, `due_in` says in how many seconds `draw` is worth calling, `finish` draws the
-    last state. `draw_now` does not wait for its time. `settle_in` is how long to wait before `finish` to keep to the promised byte rate.
-    `note` adds a notice that no event says.
+    `feed` takes events, `due_in` says in how many seconds `draw` is worth calling, `draw_now` does not
+    wait for that, `finish` draws the last state. `settle_in` is how long to wait before `finish` to keep
+    to the promised byte rate. `note` adds a notice that no event says.
 
     In the background: `begin` is called first, from the cell's own thread, and after it all others from
     one other thread; `redraw` shows the last state once more and may come from any thread.
@@ -145,7 +146,7 @@ class LiveOutput:
         """Sends what is shown once more."""
         with self._lock:
             for display, bundle in zip(self._displays, self._shown, strict=True):
-                display.update(bundle, raw=True)
+                display.update(bundle, raw=True, metadata=metadata(bundle))
 
     def feed(self, events: Iterable[TurnEvent]) -> None:
         with self._lock:
@@ -275,13 +276,13 @@ class LiveOutput:
         """Shows it, unless it is there already, and returns the bytes of the message."""
         if place == len(self._displays):
             handle = self._new_display()
-            handle.display(bundle, raw=True)
+            handle.display(bundle, raw=True, metadata=metadata(bundle))
             self._displays.append(handle)
             self._shown.append(bundle)
         elif self._shown[place] == bundle:
             return 0
         else:
-            self._displays[place].update(bundle, raw=True)
+            self._displays[place].update(bundle, raw=True, metadata=metadata(bundle))
             self._shown[place] = bundle
         return MESSAGE_BYTES + len(json.dumps(bundle, ensure_ascii=False).encode())
 

@@ -34,26 +34,29 @@ from minimax_magic.ipython.arguments import (
 )
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted, LineError
 from minimax_magic.ipython.interpolation import interpolate
+from minimax_magic.ipython.shown_images import ShownImages
 from minimax_magic.ipython.toplevel import TopLevelAwait
 
 if TYPE_CHECKING:
     import asyncio
 
+    from minimax_magic.ask import Ask
     from minimax_magic.config import CacheMode
     from minimax_magic.context.describe import Piece
     from minimax_magic.events import ChatReply
     from minimax_magic.ipython.bridge import BackgroundLoop
     from minimax_magic.ipython.chat_commands import ChatCommands
-    from minimax_magic.ipython.jobs import Jobs, PendingReply
     from minimax_magic.ipython.hands import CellHands
+    from minimax_magic.ipython.jobs import Jobs, PendingReply
     from minimax_magic.ipython.live_output import Output
     from minimax_magic.ipython.login_commands import LoginCommands
     from minimax_magic.ipython.namespace import Namespace
     from minimax_magic.ipython.runner import CellRun
     from minimax_magic.ipython.usage_commands import UsageCommands
-    from minimax_magic.session import Ask, Session, Turn
+    from minimax_magic.session import Session
     from minimax_magic.simulator import Simulator
     from minimax_magic.structured import OutputType
+    from minimax_magic.turn import Turn
 
 _CLOSE_S, _REFRESH_S = 2.0, 4.5
 
@@ -80,6 +83,7 @@ _LINE_HELP = f"""Ask a MiniMax model in one line, or give a command.
     %minimax [options] prompt          the answer streams; its value is the reply
 {chr(10).join(f"    %minimax {usage_of(name):<26}{text}" for name, text in SUBCOMMANDS.items())}
     %minimax                           what would be used: model, server, key
+    %minimax -- history Rome           a prompt, although it begins like a command
 
 The options are those of `%%minimax`:
 
@@ -133,6 +137,7 @@ class MiniMaxMagics(Magics):
         self._namespace: Namespace | None = None
         self._jobs: Jobs | None = None
         self._drawn: tuple[int, object] | None = None
+        self.shown = ShownImages(shell)
 
     # ------------------------------------------------------------------------------- the magics
 
@@ -225,6 +230,7 @@ class MiniMaxMagics(Magics):
 
     def _begin_job(self, options: Options, prompt: str) -> PendingReply:
         """Answers in the background, into the output of this cell."""
+        from minimax_magic.ipython import interrupts
         from minimax_magic.ipython.jobs import KernelHands
         from minimax_magic.ipython.runner import CellRun
 
@@ -233,15 +239,20 @@ class MiniMaxMagics(Magics):
         if not prompt.strip():
             raise LineError("%%minimax: the cell is empty. Write the prompt below the first line.")
         try:
-            loop = self._kernel_loop()
-            if options.tools and loop is None:
-                raise LineError("--bg with --tools needs a kernel, whose loop runs between cells.")
-            hands = KernelHands(loop)
-            ask = self._ask(options, prompt)
-            turn = self.session.prepare(ask, hands)
-            output = self._output(options, turn, ask)
+            with interrupts.raised():
+                loop = self._kernel_loop()
+                if options.tools and loop is None:
+                    raise LineError(
+                        "--bg with --tools needs a kernel, whose loop runs between cells."
+                    )
+                hands = KernelHands(loop)
+                ask = self._ask(options, prompt)
+                turn = self.session.prepare(ask, hands)
+                output = self._output(options, turn, ask)
         except MinimaxError as error:
             raise CellError(error) from None
+        except KeyboardInterrupt:
+            raise CellInterrupted("nothing was sent.") from None
         output.begin()
         typed = ask.output is not None
         run = CellRun(self.background, turn, output, typed=typed, alone=True)
@@ -303,9 +314,9 @@ class MiniMaxMagics(Magics):
             pieces: Data that goes along beside what the options name.
             raw: The prompt is ours: nothing in it is evaluated.
         """
+        from minimax_magic.ask import Ask
         from minimax_magic.ipython.whereabouts import kernel_of, notebook_of
         from minimax_magic.render.markup import INSTRUCTIONS, Format
-        from minimax_magic.session import Ask
 
         if not (raw or options.raw):
             prompt = interpolate(prompt, self._evaluate)
@@ -392,6 +403,9 @@ class MiniMaxMagics(Magics):
         return eval(code, self._shell.user_global_ns, self._shell.user_ns)  # noqa: S307 - the user's own
 
     # ------------------------------------------------------------------------------- commands
+
+    def _as_command(self, options: Options) -> Command | None:
+        return None if options.marked else parse_command(options.prompt)
 
     def _command(self, command: Command, options: Options) -> None:
         try:
@@ -506,7 +520,7 @@ class MiniMaxMagics(Magics):
 
             from minimax_magic.ipython.namespace import Namespace
 
-            self._namespace = Namespace(self._shell, Path.cwd)
+            self._namespace = Namespace(self._shell, Path.cwd, self.shown)
         return self._namespace
 
     @property
@@ -661,6 +675,7 @@ class _Extension:
         self.before = {kind: magics[kind].get("minimax") for kind in ("line", "cell")}
         shell.register_magics(self.magics)
         self.toplevel.install()
+        self.magics.shown.install()
         questions.install(shell)
         self._matchers().append(self.matcher)
         for formatter, render in self._renderers():
@@ -678,6 +693,7 @@ class _Extension:
         configurables: list[Any] = shell.configurables
         configurables[:] = [c for c in configurables if c is not self.magics]
         self.toplevel.remove()
+        self.magics.shown.remove()
         questions.remove(shell)
         matchers = self._matchers()
         matchers[:] = [matcher for matcher in matchers if matcher is not self.matcher]

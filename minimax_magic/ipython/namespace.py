@@ -6,9 +6,12 @@ says it.
 
 from __future__ import annotations
 
+import builtins
 import inspect
+import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,15 @@ from IPython.core.interactiveshell import InteractiveShell
 from minimax_magic.context.describe import Piece, describe, describe_error
 from minimax_magic.errors import ConfigError
 from minimax_magic.images import has_image, image_block
+from minimax_magic.ipython.cell_errors import OfOurs
+from minimax_magic.ipython.shown_images import ShownImages
 from minimax_magic.messages import ImageBlock
 from minimax_magic.structured import OutputType, output_type
 from minimax_magic.tools.functions import ToolFunction, as_tool, registered
 
 LAST_ERROR = "_error"
+# how an earlier output is named
+_OUTPUT = re.compile(r"_{1,3}|_\d+|(?:Out|_oh)\[\d+\]")
 _MOST_SHOWN = 200
 
 
@@ -30,10 +37,14 @@ class Namespace:
 
     Args:
         folder: Gives what paths of files are relative to.
+        shown: What earlier cells displayed.
     """
 
-    def __init__(self, shell: InteractiveShell, folder: Callable[[], Path]) -> None:
+    def __init__(
+        self, shell: InteractiveShell, folder: Callable[[], Path], shown: ShownImages
+    ) -> None:
         self._shell = shell
+        self._shown = shown
         self._folder_now = folder
 
     @property
@@ -62,21 +73,19 @@ class Namespace:
         Raises:
             ConfigError: It is none of them, or no image.
         """
-        if "://" in name or name.startswith("data:"):
-            return image_block(name, name="the image")
-        if (self._folder / name).expanduser().exists() and not self._knows(name):
-            return image_block(name, name=name, folder=self._folder)
+        if "://" in name or name.startswith("data:") or not self._is_expression(name):
+            return image_block(name, name=name[:_MOST_SHOWN], folder=self._folder)
+        output = _OUTPUT.fullmatch(name.strip())
         try:
-            code = compile(name, "<--image>", "eval")
-        except (SyntaxError, ValueError):
-            return image_block(name, name=name, folder=self._folder)
-        if not self._knows(code.co_names[0] if code.co_names else ""):
-            return image_block(name, name=name, folder=self._folder)
-        value = self.value(name, "--image")
-        if not isinstance(value, str | bytes | Path) and not has_image(value):
-            shown = self._shown(name)
-            if shown is not None:
-                return image_block(shown, name=name, folder=self._folder)
+            value = self.value(name, "--image")
+        except ConfigError:
+            # a cell without a value may have displayed an image all the same
+            if output is None or (shown := self._displayed(output[0])) is None:
+                raise
+            return image_block(shown, name=name)
+        if output is not None and not has_image(value):
+            shown = self._displayed(output[0])
+            value = value if shown is None else shown
         return image_block(value, name=name, folder=self._folder)
 
     def piece(self, name: str, rows: int) -> Piece:
@@ -143,21 +152,32 @@ class Namespace:
         functions = [name for name in self.names() if inspect.isroutine(own[name])]
         return [*dict.fromkeys([*registered(), *functions])]
 
-    def _knows(self, name: str) -> bool:
-        import builtins
+    def _is_expression(self, name: str) -> bool:
+        """Whether it is one of the user's, and not the name of a file or nothing at all."""
+        if _OUTPUT.fullmatch(name.strip()):
+            return True
+        with suppress(OSError):  # too long for one
+            if (self._folder / name).is_file() and name not in self._shell.user_ns:
+                return False
+        try:
+            code = compile(name.strip(), "<--image>", "eval")
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
+        first = code.co_names[0] if code.co_names else ""
+        return first in self._shell.user_ns or hasattr(builtins, first)
 
-        return name in self._shell.user_ns or hasattr(builtins, name)
-
-    def _shown(self, name: str) -> Any:
-        """The image among what an earlier cell displayed, for `_3` and `Out[3]`; None without one."""
-        digits = name.removeprefix("Out[").removesuffix("]").removeprefix("_")
-        if not digits.isdecimal():
-            return None
-        kept = getattr(self._shell.history_manager, "outputs", {}).get(int(digits), [])
-        for output in reversed(kept):
-            if any(kind.startswith("image/") for kind in output.bundle):
-                return _Bundle(output.bundle)
-        return None
+    def _displayed(self, name: str) -> Any:
+        """The last image that the cell behind `_3`, `Out[3]` or `_` displayed; None without one."""
+        until: int | None
+        if found := re.search(r"\d+", name):
+            since = until = int(found[0])
+        else:  # the cell with that value, or a later one, which had none
+            values = self._shell.user_ns.get("_oh", {})
+            value = self._shell.user_ns.get(name)
+            since = max((n for n, other in values.items() if other is value), default=0)
+            until = None if name == "_" else since
+        bundle = self._shown.latest(since, until)
+        return None if bundle is None else _Bundle(bundle)
 
 
 class _Bundle:
@@ -171,8 +191,11 @@ class _Bundle:
 
 
 def last_error() -> BaseException | None:
-    """The exception that ended a cell last; None if none did."""
+    """The exception that ended a cell last; None if none did. What our own cells say of themselves, a
+    missing key for one, is none."""
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    if isinstance(error, OfOurs):
+        error = error.before
     return error if isinstance(error, BaseException) else None
 
 

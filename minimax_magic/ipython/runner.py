@@ -15,13 +15,13 @@ from minimax_magic.errors import MinimaxError, StreamInterrupted
 from minimax_magic.events import TurnEvent
 from minimax_magic.ipython import interrupts
 from minimax_magic.ipython.bridge import BackgroundLoop, Run
-from minimax_magic.ipython.cell_errors import CellError, CellInterrupted
+from minimax_magic.ipython.cell_errors import CellError, CellInterrupted, ToolStopped
 from minimax_magic.ipython.live_output import Output
 
 if TYPE_CHECKING:
     from minimax_magic.events import ChatReply
     from minimax_magic.ipython.hands import CellHands
-    from minimax_magic.session import Turn
+    from minimax_magic.turn import Turn
 
 # Before the last drawing of a long answer the status goes on counting at this pace, but only so long:
 # what it costs is itself part of the byte rate, and must not delay the last drawing for ever.
@@ -172,7 +172,8 @@ class CellRun:
         if failed is not None:
             run.cancel()
         error = failed or run.error
-        if isinstance(error, asyncio.CancelledError):  # the extension was unloaded meanwhile
+        # the extension was unloaded meanwhile, or a tool was stopped from outside
+        if isinstance(error, asyncio.CancelledError | ToolStopped):
             return self._stopped(run)
         with interrupts.ignored():
             self._output.feed(run.drain())

@@ -1,4 +1,4 @@
-"""Which notebook and which kernel this is, and whether a person is there, as far as the front end tells."""
+"""Which notebook and which kernel this is, and whether somebody is there, as far as that is told."""
 
 from __future__ import annotations
 

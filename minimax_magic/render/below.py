@@ -7,6 +7,7 @@ an answer streams the same rows are there, without what is folded: nothing jumps
 from __future__ import annotations
 
 import html
+import re
 
 from minimax_magic.render.bundle import Bundle, shortened
 from minimax_magic.render.cards import (
@@ -19,7 +20,7 @@ from minimax_magic.render.cards import (
 )
 from minimax_magic.render.transcript import Transcript
 
-QUIET = "opacity:.7;font-size:.85em;line-height:1.6"
+QUIET = "opacity:.7;font-size:.85em;line-height:1.6;margin-top:.3em"
 # Names that MathJax passes by: a price and a thought may hold dollar signs.
 _CLASSES = "minimax-summary mathjax_ignore tex2jax_ignore"
 _QUOTED = "border-left:2px solid rgba(128,128,128,.5);padding-left:.8em;overflow-wrap:anywhere"
@@ -35,7 +36,7 @@ _LIVE_NOTICES = 6
 def below(transcript: Transcript, now: float) -> str:
     """The rows while the answer grows: HTML that may stand in markdown."""
     notices = _notices(transcript)
-    rows = [f"<div>{escape_row(text[:400])}</div>" for text in notices[-_LIVE_NOTICES:]]
+    rows = [f"<div>{_prose(escape_row(text[:400]))}</div>" for text in notices[-_LIVE_NOTICES:]]
     if transcript.phase == "thinking":
         rows.append(_folded("Thinking", ""))
         rows.append(
@@ -53,7 +54,7 @@ def below(transcript: Transcript, now: float) -> str:
 
 def summary(transcript: Transcript, now: float) -> Bundle:
     """The rows at the end."""
-    rows = [f"<div>{html.escape(text)}</div>" for text in _notices(transcript)]
+    rows = [f"<div>{_prose(html.escape(text))}</div>" for text in _notices(transcript)]
     thinking = str(transcript.thinking).strip()
     if thinking:
         rows.append(_folded(_thought(transcript), thinking))
@@ -62,7 +63,7 @@ def summary(transcript: Transcript, now: float) -> Bundle:
         text = transcript.sent
         if len(text) > _MOST_SENT:
             text = shortened(text, _MOST_SENT).removesuffix("]") + "; all of it was sent]"
-        rows.append(_folded(html.escape(label), text, style=BOX))
+        rows.append(_folded(html.escape(label), text, style=f"{BOX};max-height:28em"))
     rows.append(_status_row(transcript, now))
     return {"text/html": _quiet(rows), "text/plain": "\n".join(plain_summary(transcript, now))}
 
@@ -89,6 +90,11 @@ def _quiet(rows: list[str]) -> str:
 
 def _notices(transcript: Transcript) -> list[str]:
     return [f"Note: {text}" for text in transcript.notices]
+
+
+def _prose(escaped: str) -> str:
+    """What stands in `backticks` as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
 
 
 def _thought(transcript: Transcript) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 Bundle = dict[str, Any]
@@ -9,6 +10,16 @@ Bundle = dict[str, Any]
 
 # One message should stay below 140 KB; some servers between kernel and browser limit it.
 MOST_BYTES = 136_000
+# A tree of so much JSON is shown unfolded.
+_UNFOLDED_CHARS = 1500
+
+
+def metadata(bundle: Bundle) -> dict[str, Any]:
+    """What is to be known beside it: JupyterLab folds a tree below its first level if not told so."""
+    tree = bundle.get("application/json")
+    if tree is None or len(json.dumps(tree)) > _UNFOLDED_CHARS:
+        return {}
+    return {"application/json": {"expanded": True}}
 
 
 def shortened(text: str, most: int) -> str:

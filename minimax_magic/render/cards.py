@@ -94,7 +94,11 @@ def _arguments(given: dict[str, Any]) -> str:
 
 
 def _first_line(text: str) -> str:
-    return next((line for line in text.splitlines() if line.strip()), "")
+    """What a text says first; a line that only announces the next one has that behind it."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):
+        return f"{lines[0]} {lines[1].removeprefix('- ')}"
+    return lines[0] if lines else ""
 
 
 def _cut(text: str, most: int) -> str:

@@ -399,7 +399,7 @@ def _text_html(text: str) -> str:
     for fenced in _FENCE.finditer(shown):
         pieces.append(_prose_html(shown[at : fenced.start()]))
         code = html.escape(fenced[2].rstrip("\n"))
-        pieces.append(f'<pre style="{_CODE}"><code>{code}</code></pre>')
+        pieces.append(f'<pre style="{_CODE}"><code style="background:none">{code}</code></pre>')
         at = fenced.end()
     pieces.append(_prose_html(shown[at:]))
     if note:

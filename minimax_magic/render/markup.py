@@ -18,7 +18,7 @@ from minimax_magic.render.dollars import dollar_math, plain_money
 from minimax_magic.render.formulas import formulas, latex
 from minimax_magic.render.html_frame import code_so_far, frame, page_source, remote_images_in
 from minimax_magic.render.safety import escape_html, images_left_out
-from minimax_magic.render.values import plain_json, value_bundle
+from minimax_magic.render.values import is_json, plain_json, value_bundle
 from minimax_magic.text_json import find_json
 
 Format = Literal["markdown", "text", "code", "json", "html", "math"]
@@ -162,7 +162,7 @@ def answer(text: str, form: Format, *, remote_images: bool = False, value: Any =
             none.
     """
     if value is not None:
-        if form == "json" and isinstance(value, dict | list):
+        if form == "json" and isinstance(value, dict | list) and is_json(value):
             return _json(value)
         return value_bundle(value)
     match form:

@@ -60,6 +60,15 @@ def plain_json(value: Any, depth: int = 0) -> Any:
     return _words(value)
 
 
+def is_json(value: Any) -> bool:
+    """Whether it is made of JSON's own types all through: no model, no dataclass in it."""
+    if isinstance(value, dict):
+        return all(map(is_json, value.values()))
+    if isinstance(value, list):
+        return all(map(is_json, value))
+    return value is None or type(value) in (str, int, float, bool)
+
+
 def _key(key: Any) -> str:
     return _words(key.value if isinstance(key, Enum) else key)
 

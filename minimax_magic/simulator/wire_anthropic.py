@@ -15,7 +15,12 @@ from minimax_magic.simulator.answer import Answer, SentCall, pieces, signature
 from minimax_magic.simulator.frame import event, quoted
 from minimax_magic.simulator.turn import Turn
 
-STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
 PING = event("ping", {"type": "ping"})
 
 

@@ -13,7 +13,7 @@ from minimax_magic.simulator import Simulator
 pytestmark = pytest.mark.browser
 
 REMOTE = "%%minimax\nShow the map. [[remoteimage]] [[chunk 6]] [[slow 30]]"
-REMOTE_ALLOWED = "%%minimax --allow-remote-images\nShow the map. [[remoteimage]]"
+REMOTE_ALLOWED = "%%minimax --allow-remote-images\nShow it to me. [[remoteimage]]"
 PAGE = "%%minimax --format html\nA small page. [[html]] [[slow 5]]"
 
 TOOLS = '''
@@ -26,6 +26,7 @@ def reading(station: str, days: int) -> str:
 
 def stuck() -> str:
     """Never comes back."""
+    print("it began")
     time.sleep(60)
     return "too late"
 '''
@@ -43,8 +44,8 @@ STUCK = "%%minimax --tools stuck\nUse a tool that is stuck."
 NEXT = "6 * 7"
 STATION = '%%minimax station --as Station\n"Hill" is 240 m high.'
 HIGHER = "station.height_m + 1"
-FACTS = "%%minimax facts --format json\nThree facts."
-LATER = "%%minimax later --bg\nSomething long. [[long 2500]] [[slow 25]] [[chunk 30]]"
+FACTS = "%%minimax facts --format json\nTwo numbers: 1851 and 1893."
+LATER = "%%minimax later --bg\nSomething long. [[long 2500]] [[slow 60]] [[chunk 30]]"
 WRONG = "1 / 0"
 FIX = "%minimax fix"
 CODE = "%%minimax --format code\nA function, please. [[code]]"
@@ -228,7 +229,7 @@ def test_a_call_is_a_card(lab: Cells) -> None:
 def test_a_tool_that_blocks_is_stopped(lab: Cells) -> None:
     """The stop button ends a function that sleeps for a minute; the next cell works."""
     place = lab.run(STUCK, wait=False)
-    lab.notebook.wait_text(place, "stuck() · running")
+    lab.notebook.wait_text(place, "it began")
     pressed = time.monotonic()
     lab.notebook.stop()
     lab.notebook.wait_text(place, "Interrupted")
@@ -253,7 +254,8 @@ def test_values_are_trees(lab: Cells) -> None:
     assert "height_m" in tree.inner_text()
     lab.notebook.wait_text(lab.run(HIGHER), "241")
     place = lab.run(FACTS)
-    lab.notebook.cell(place).locator(".jp-RenderedJSON").wait_for()
+    tree = lab.notebook.cell(place).locator(".jp-RenderedJSON")
+    tree.get_by_text("1893", exact=True).wait_for()  # a small tree is unfolded all through
     lab.notebook.shot("lab-json")
 
 
@@ -270,8 +272,8 @@ def test_a_background_answer_stays_in_its_cell(lab: Cells) -> None:
     assert len(lengths) >= 4, f"it did not grow: {lengths}"
     lab.notebook.shot("lab-background")
     lab.notebook.wait_done(ticking)
-    assert lab.notebook.text(ticking).split("\n") == [f"tick {n}" for n in range(25)]
-    lab.notebook.wait_text(place, "out (")
+    assert lab.notebook.text(ticking).split() == " ".join(f"tick {n}" for n in range(25)).split()
+    lab.notebook.wait_text(place, "if it were real")
     text = lab.notebook.text(place)
     assert "tick" not in text
     assert len(text) > 2500

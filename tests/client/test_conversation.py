@@ -1,23 +1,36 @@
-"""One prompt, its requests and its calls, with answers played by hand: what the loop itself does."""
+"""One prompt, its requests and its calls: what the loop does, and what it leaves when it is stopped."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
-from decimal import Decimal
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from played_answers import (
+    ADA,
+    PRICE,
+    WRONG,
+    Model,
+    Person,
+    Step,
+    calls,
+    collect,
+    double,
+    end,
+    fail,
+    of,
+    results,
+    run,
+    says,
+    talk,
+)
 
 from minimax_magic.chats import unpaired
 from minimax_magic.client.conversation import Conversation
+from minimax_magic.client.turns import conversation as conversation_for
 from minimax_magic.errors import (
     APIConnectionError,
     ConfigError,
-    MinimaxError,
-    OutputInvalid,
     RateLimitError,
     StreamInterrupted,
 )
@@ -25,179 +38,22 @@ from minimax_magic.events import (
     CallBegun,
     CallEnded,
     ChatReply,
-    Finished,
     Notice,
-    ReplyBuilder,
     Started,
     StepBegun,
-    StreamEvent,
     TextDelta,
     ThinkingDelta,
     ThinkingDone,
-    ToolCallDelta,
-    ToolCallDone,
-    ToolCallStarted,
-    UsageUpdate,
 )
 from minimax_magic.messages import (
     ChatRequest,
-    FinishReason,
-    Message,
-    TextBlock,
     Tool,
     ToolCall,
     ToolResult,
 )
-from minimax_magic.structured import ANY_JSON, output_type
 from minimax_magic.tokens import TokenUsage
 from minimax_magic.tools.calls import DECLINED, STOPPED, OwnHands
-from minimax_magic.tools.functions import as_tool
 from minimax_magic.usage.rows import Booked
-
-T = TypeVar("T")
-Step = Sequence[StreamEvent | MinimaxError]
-PRICE = Decimal("0.25")
-
-
-class Played:
-    """An answer that gives its events; it costs PRICE as soon as it says its usage."""
-
-    def __init__(self, request: ChatRequest, step: Step) -> None:
-        self.request = request
-        self.closed = False
-        self._builder = ReplyBuilder(request.model)
-        self._events = self._play(step)
-
-    async def _play(self, step: Step) -> AsyncGenerator[StreamEvent, None]:
-        for event in step:
-            await asyncio.sleep(0)
-            if isinstance(event, StreamInterrupted):
-                event.partial = self.reply
-            if isinstance(event, MinimaxError):
-                raise event
-            self._builder.apply(event)
-            yield event
-
-    @property
-    def reply(self) -> ChatReply:
-        return self._builder.build(PRICE if self._builder.usage is not None else None)
-
-    @property
-    def booked(self) -> Booked | None:
-        usage = self._builder.usage
-        return Booked(usage, PRICE, True, "per_token") if usage is not None else None
-
-    def __aiter__(self) -> AsyncIterator[StreamEvent]:
-        return self._events
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        self.closed = True
-        await self._events.aclose()
-
-
-class Model:
-    """Plays one step for each request; keeps them and their streams."""
-
-    def __init__(self, *steps: Step) -> None:
-        self._steps = list(steps)
-        self.streams: list[Played] = []
-
-    def __call__(self, request: ChatRequest) -> Played:
-        self.streams.append(Played(request, self._steps.pop(0)))
-        return self.streams[-1]
-
-    @property
-    def told(self) -> list[Message]:
-        """What the last request carries behind the prompt."""
-        return [*self.streams[-1].request.messages[1:]]
-
-
-def end(finish: FinishReason = "stop") -> Step:
-    return [UsageUpdate(TokenUsage(10, 5)), Finished(finish)]
-
-
-def says(text: str, finish: FinishReason = "stop") -> Step:
-    return [Started("M", "r"), TextDelta(text), *end(finish)]
-
-
-def calls(*wanted: tuple[str, Any], finish: FinishReason = "tool_calls") -> Step:
-    """Thinking, text, and calls `c0`, `c1`, ...; arguments that are a string are no JSON object."""
-    events: list[StreamEvent] = [Started("M", "r"), ThinkingDelta("Hm."), ThinkingDone("seal")]
-    events.append(TextDelta("Let me see."))
-    for index, (name, arguments) in enumerate(wanted):
-        broken = isinstance(arguments, str)
-        given: dict[str, Any] = {"invalid_arguments": arguments} if broken else {}
-        call = ToolCall(id=f"c{index}", name=name, arguments={} if broken else arguments, **given)
-        text = arguments if broken else json.dumps(arguments)
-        events += [
-            ToolCallStarted(index, call.id, name),
-            ToolCallDelta(index, text),
-            ToolCallDone(index, call),
-        ]
-    return [*events, *end(finish)]
-
-
-def double(x: int) -> int:
-    """Twice x."""
-    return 2 * x
-
-
-class Person(BaseModel):
-    name: str
-    age: int
-
-
-ADA = {"name": "Ada", "age": 36}
-WRONG = {"name": "Ada", "age": "old"}
-
-
-def talk(model: Model, *functions: Callable[..., Any], **options: Any) -> Conversation:
-    request = options.pop("request", None) or ChatRequest(messages="Go")
-    if "output" in options and isinstance(options["output"], type):
-        options["output"] = output_type(options["output"])
-    return Conversation(model, request, functions=[as_tool(f) for f in functions], **options)
-
-
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    async def go() -> T:
-        async with asyncio.timeout(10):  # in the same task, so that it can be counted
-            return await coroutine
-
-    return asyncio.run(go())
-
-
-def collect(conversation: Conversation) -> list[Any]:
-    """All events; all that a conversation leaves behind must be able to go on."""
-
-    async def go() -> list[Any]:
-        async with conversation:
-            return [event async for event in conversation]
-
-    try:
-        return run(go())
-    finally:
-        assert unpaired(conversation.history) is None
-
-
-def fail(conversation: Conversation, kind: type[T]) -> T:
-    with pytest.raises(kind) as caught:  # type: ignore[type-var]
-        collect(conversation)
-    return caught.value
-
-
-def of(events: list[Any], kind: type[T]) -> list[T]:
-    return [event for event in events if isinstance(event, kind)]
-
-
-def results(model: Model) -> list[str]:
-    """What the last request tells of the calls before it."""
-    last = model.told[-1]
-    assert last.role == "tool"
-    return [block.content for block in last.content if isinstance(block, ToolResult)]
-
 
 # ------------------------------------------------------------------------------- the loop
 
@@ -347,10 +203,44 @@ def test_two_tools_of_one_name_are_refused() -> None:
             talk(Model(), double, *([] if options else [double]), **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tools": double}, "tools must be a list"),
+        ({"tools": [double, double]}, "Two tools are called 'double'"),
+        ({"tools": [double, {"name": "double"}]}, "Two tools are called 'double'"),
+        ({"tools": [3]}, "int"),
+        ({"images": "plot.png"}, "images must be a list"),
+        ({"images": ["missing.png"]}, "image 1"),
+        ({"max_steps": 0}, "max_steps must be a whole number from 1 on"),
+        ({"repair": -1, "output": int}, "repair must be"),
+        ({"output": "Person"}, "is not a type"),
+    ],
+)
+def test_wrong_options_are_refused(options: Any, words: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ConfigError, match=words):
+        conversation_for(Model(), "Hi", options, default_model="MiniMax-M3")
+
+
+def test_images_need_a_prompt() -> None:
+    with pytest.raises(ConfigError, match="The prompt is empty"):
+        conversation_for(Model(), [], {"images": [b""]}, default_model="MiniMax-M3")
+
+
 def test_notices_come_first() -> None:
-    conversation = talk(Model(says("Hi")), notices=["two turns were left out"])
+    conversation = talk(Model(says("Hi")), double, notices=["two turns were left out"])
     assert collect(conversation)[0] == Notice("two turns were left out")
     assert conversation.reply.warnings == ("two turns were left out",)
+
+
+def test_an_answer_at_once_is_all_there_is() -> None:
+    """It has no turn beside itself, though tools were offered."""
+    conversation = talk(Model(says("Hi")), double)
+    collect(conversation)
+    assert conversation.reply.turn == ()
+    assert conversation.reply.messages == (conversation.reply.message,)
+    assert not conversation.called
 
 
 def test_thinking_alone_is_no_turn_to_carry_on() -> None:
@@ -438,6 +328,61 @@ def test_stopped_between_two_calls() -> None:
     assert unpaired(conversation.history) is None
 
 
+def test_a_second_cancellation_does_not_wait_for_a_tool() -> None:
+    """One that takes long to clean up may go on, and its call still has a result."""
+
+    async def go() -> None:
+        release = asyncio.Event()
+
+        async def stubborn() -> str:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await release.wait()
+            return "too late"
+
+        conversation = talk(Model(calls(("stubborn", {}))), stubborn)
+
+        async def read() -> None:
+            async for event in conversation:
+                if isinstance(event, CallBegun):
+                    reading.cancel()
+
+        reading = asyncio.create_task(read())
+        done: set[asyncio.Task[None]] = set()
+        while not done:  # the first is on its way already
+            done, _ = await asyncio.wait([reading], timeout=0.01)
+            reading.cancel()
+        assert reading.cancelled()
+        assert unpaired(conversation.history) is None
+        assert [m.role for m in conversation.history] == ["assistant", "tool"]
+        release.set()
+
+    run(go())
+
+
+def test_an_interrupt_inside_a_tool_ends_the_turn() -> None:
+    """It is no result: the person meant the program. The call counts as stopped."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    async def go() -> None:
+        async with conversation:
+            async for _ in conversation:
+                pass
+
+    conversation = talk(
+        Model(calls(("interrupted", {}), ("double", {"x": 2}))), interrupted, double
+    )
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(go())
+    assert unpaired(conversation.history) is None
+    first, _ = conversation.history[-1].content
+    assert isinstance(first, ToolResult)
+    assert first.content == STOPPED.text
+
+
 # ------------------------------------------------------------------------ errors, figures
 
 
@@ -478,101 +423,3 @@ def test_figures_are_sums() -> None:
     both = TokenUsage(20, 10)
     assert (conversation.reply.usage, conversation.reply.cost) == (both, 2 * PRICE)
     assert conversation.booked == Booked(both, 2 * PRICE, True, "per_token")
-
-
-# --------------------------------------------------------------------- structured output
-
-
-def test_the_answer_is_the_call_of_its_tool() -> None:
-    """The loop ends with it, and it has a result, so that the chat can go on."""
-    conversation = talk(model := Model(calls(("give_answer", ADA))), output=Person)
-    collect(conversation)
-    assert conversation.reply.value == Person(name="Ada", age=36)
-    assert [m.role for m in conversation.reply.messages] == ["assistant", "tool"]
-    assert model.streams[0].request.tools[-1].name == "give_answer"
-    assert "give_answer" in str(model.streams[0].request.system)
-
-
-def test_an_answer_in_text_is_read_too() -> None:
-    conversation = talk(Model(says(f"Here:\n```json\n{json.dumps(ADA)}\n```")), output=Person)
-    collect(conversation)
-    assert conversation.reply.value == Person(name="Ada", age=36)
-
-
-def test_a_wrong_call_goes_back_and_a_right_one_ends_it() -> None:
-    """The text of the reply has nothing of the wrong one."""
-    right: Step = [e for e in calls(("give_answer", ADA)) if not isinstance(e, TextDelta)]
-    conversation = talk(model := Model(calls(("give_answer", WRONG)), right), output=Person)
-    begun = of(collect(conversation), StepBegun)
-    assert "age" in begun[0].reason
-    assert "age" in results(model)[0]
-    assert conversation.reply.value == Person(name="Ada", age=36)
-    assert conversation.reply.text == ""
-
-
-def test_wrong_texts_are_forgotten_once_there_is_a_right_one() -> None:
-    """They and what was said to them are in the requests, not in the history."""
-    empty: Step = [Started("M", "r"), *end()]
-    model = Model(says("Ada, 36"), empty, says(json.dumps(ADA)))
-    conversation = talk(model, output=Person)
-    collect(conversation)
-    assert [m.role for m in model.told] == ["assistant", "user", "user"]
-    assert conversation.reply.value == Person(name="Ada", age=36)
-    assert [m.text for m in conversation.reply.messages] == [json.dumps(ADA)]
-
-
-def test_an_answer_that_is_never_valid_is_an_error_with_its_text() -> None:
-    """It is sent back twice; then its text is what was last given, whether as a call or not."""
-    model = Model(*[calls(("give_answer", WRONG))] * 3)
-    conversation = talk(model, output=Person)
-    error = fail(conversation, OutputInvalid)
-    assert len(model.streams) == 3
-    assert json.loads(error.text) == WRONG
-    assert conversation.reply.text == error.text
-    assert conversation.reply.thinking == "Hm."
-    assert "Person" in str(error)
-    assert conversation.reply.value is None
-
-
-def test_a_cut_answer_is_not_sent_back() -> None:
-    """It would be cut again: the error names what to raise, and has the text."""
-    model = Model(says('{"name": "Ada", "a', "length"))
-    conversation = talk(model, output=Person, repair=9)
-    error = fail(conversation, OutputInvalid)
-    assert "max_tokens" in error.hint
-    assert error.text == conversation.reply.text == '{"name": "Ada", "a'
-
-
-def test_the_last_text_is_kept_if_the_repair_breaks_off() -> None:
-    """Until the new answer has some text of its own."""
-    broken = StreamInterrupted("Lost.", partial=ChatReply(), reason="disconnected")
-    for more, text in (([], "Ada, 36"), ([TextDelta("{")], "{")):
-        model = Model(says("Ada, 36"), [Started("M", "r"), *more, broken])
-        assert fail(talk(model, output=Person), StreamInterrupted).partial.text == text
-
-
-def test_answers_and_tools_go_together() -> None:
-    """The first valid answer of a turn counts; a tool that is called beside it is run."""
-    ada, bob = ("give_answer", ADA), ("give_answer", {"name": "Bob", "age": 1})
-    turn = calls(("double", {"x": 2}), ("give_answer", WRONG), ada, bob)
-    conversation = talk(Model(calls(("double", {"x": 1})), turn), double, output=Person)
-    ended = of(collect(conversation), CallEnded)
-    assert conversation.reply.value == Person(name="Ada", age=36)
-    by_call = {event.call_id: event for event in ended[1:]}
-    assert by_call["c0"].result == "4"
-    assert [by_call[f"c{n}"].is_error for n in range(4)] == [False, True, False, True]
-
-
-def test_no_answer_within_the_steps_is_an_error() -> None:
-    model = Model(*[calls(("double", {"x": 2}))] * 2)
-    conversation = talk(model, double, output=Person, max_steps=2)
-    assert "no Person after 2 requests" in str(fail(conversation, OutputInvalid))
-
-
-def test_json_without_a_schema_is_read_from_the_text() -> None:
-    """No tool is offered for it."""
-    conversation = talk(model := Model(says("No."), says("[1, 2]")), output=ANY_JSON)
-    collect(conversation)
-    assert conversation.reply.value == [1, 2]
-    assert conversation.reply.blocks == (TextBlock(text="[1, 2]"),)
-    assert model.streams[0].request.tools == ()

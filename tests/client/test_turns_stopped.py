@@ -120,8 +120,8 @@ def sim(server: Simulator) -> Simulator:
     return server
 
 
-async def stop(dialogue: Dialogue, stage: Stage, way: str) -> tuple[AnswerStream, bool]:
-    """The turn, stopped; and whether the tool that waits was cancelled or never ran."""
+async def stop(dialogue: Dialogue, stage: Stage, way: str) -> AnswerStream:
+    """The turn, stopped. By then its tools have come to their ends, and its connection is closed."""
     dialogue.sim.script(*stage.script)
     reached = asyncio.Event()
     waiting: list[str] = []
@@ -138,6 +138,8 @@ async def stop(dialogue: Dialogue, stage: Stage, way: str) -> tuple[AnswerStream
         try:
             await asyncio.Event().wait()
         finally:
+            for _ in range(9):  # it takes its time
+                await asyncio.sleep(0)
             waiting.append("over")
 
     async def read() -> None:
@@ -166,11 +168,12 @@ async def stop(dialogue: Dialogue, stage: Stage, way: str) -> tuple[AnswerStream
         await asyncio.wait([reading])
         assert reading.cancelled() is (way == "cancel")
         assert asyncio.all_tasks() == {asyncio.current_task()}  # nothing goes on
+        assert waiting in ([], ["begun", "over"])
         if stage.hangs:  # and while the client is still open
             last = dialogue.sim.requests[-1]
             assert await asyncio.to_thread(last.finished.wait, 5)
             assert last.closed_early
-    return stream, waiting in ([], ["begun", "over"])
+    return stream
 
 
 def results_in(messages: list[Message]) -> tuple[str, ...]:
@@ -178,9 +181,8 @@ def results_in(messages: list[Message]) -> tuple[str, ...]:
 
 
 def check(dialogue: Dialogue, stage: Stage, way: str) -> None:
-    stream, cleaned = run(stop(dialogue, stage, way))
+    stream = run(stop(dialogue, stage, way))
     assert isinstance(stream, Conversation)
-    assert cleaned
     history = stream.history
     assert unpaired(history) is None
     assert results_in(history) == stage.results
@@ -219,22 +221,24 @@ def test_a_turn_may_be_left(sim: Simulator, wire: str, stage: Stage) -> None:
 @BOTH_WIRES
 def test_a_chat_may_be_cancelled(sim: Simulator, wire: str) -> None:
     """`Client.chat` cannot tell what was there, but leaves no tool and no connection."""
-    over: list[bool] = []
+    seen: list[str] = []
 
     async def waits() -> None:
+        seen.append("begun")
         try:
             await asyncio.Event().wait()
         finally:
-            over.append(True)
+            seen.append("over")
 
     async def go() -> None:
         async with client_of(sim, wire) as client:
             asking = asyncio.create_task(client.chat("use a tool", tools=[waits]))
-            while not over and not asking.done():
-                asking.cancel() if sim.served.requests else None
+            while not seen:
                 await asyncio.sleep(0.002)
+            asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
+            assert seen == ["begun", "over"]
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(go())

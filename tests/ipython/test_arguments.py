@@ -65,6 +65,32 @@ def said(options: Any) -> dict[str, Any]:
         ("--dry-run --budget 1 x", {"dry_run": True, "budget": Decimal(1), "into": "x"}),
         ("-h", {"help": True}),
         ("--help", {"help": True}),
+        ("--tools f,g x", {"tools": ("f", "g"), "into": "x"}),
+        ("--tools f --tools=db.query,g", {"tools": ("f", "db.query", "g")}),
+        ("--tools 'f, g'", {"tools": ("f", "g")}),
+        ("--tools f --max-steps 3 --confirm", {"tools": ("f",), "max_steps": 3, "confirm": True}),
+        ("--image a.png --image b", {"image": ("a.png", "b")}),
+        ("--image 'my, picture.png'", {"image": ("my, picture.png",)}),
+        ("--image=https://x.y/a,b?c=[1", {"image": ("https://x.y/a,b?c=[1",)}),
+        ("--image data:image/png;base64,AA==", {"image": ("data:image/png;base64,AA==",)}),
+        ("--image Out[3] --image _", {"image": ("Out[3]", "_")}),
+        ("--ctx df,fig,_error", {"ctx": ("df", "fig", "_error")}),
+        ("--ctx In[3],Out[3] --rows 5", {"ctx": ("In[3]", "Out[3]"), "rows": 5}),
+        ("--ctx df[['a','b']],f(1,2),{1:2,3:4}", {"ctx": ("df[['a','b']]", "f(1,2)", "{1:2,3:4}")}),
+        ("""--ctx d['a,b'],d["c)"]""", {"ctx": ("d['a,b']", 'd["c)"]')}),
+        ("--ctx 'df[0:2], f(1, 2)' x", {"ctx": ("df[0:2]", "f(1, 2)"), "into": "x"}),
+        ("--rows 0 --repair 0", {"rows": 0, "repair": 0}),
+        ("--as Person who", {"as_": "Person", "into": "who"}),
+        ("who --as list[Person]", {"as_": "list[Person]", "into": "who"}),
+        ("--as 'dict[str, int]' --repair 1", {"as_": "dict[str, int]", "repair": 1}),
+        ("--format html --allow-remote-images", {"format": "html", "allow_remote_images": True}),
+        ("--format math", {"format": "math"}),
+        ("--chat b --fork a --trim", {"chat": "b", "fork": "a", "trim": True}),
+        ("--bg x", {"bg": True, "into": "x"}),
+        (
+            "--cache replay --cache-file 'my runs/a.json'",
+            {"cache": "replay", "cache_file": "my runs/a.json"},
+        ),
     ],
 )
 def test_cell_lines(line: str, expected: dict[str, Any]) -> None:
@@ -81,6 +107,10 @@ def test_cell_lines(line: str, expected: dict[str, Any]) -> None:
         ("-- --model is an option", {"prompt": "--model is an option"}),
         ("--raw {{x}}  {y} $z", {"raw": True, "prompt": "{{x}}  {y} $z"}),
         ("--dry-run hello", {"dry_run": True, "prompt": "hello"}),
+        ("--image a.png what is, this?", {"image": ("a.png",), "prompt": "what is, this?"}),
+        ("--ctx df,x df, x", {"ctx": ("df", "x"), "prompt": "df, x"}),
+        ("--as int 3 + 4", {"as_": "int", "prompt": "3 + 4"}),
+        ("-- history trip", {"prompt": "history trip"}),
         ("--budget $2 cost of $5?", {"budget": Decimal(2), "prompt": "cost of $5?"}),
         ("--system 'a b' c d", {"system": "a b", "prompt": "c d"}),
         ("--system 'a b'\tc", {"system": "a b", "prompt": "c"}),
@@ -106,6 +136,21 @@ def test_prompt_lines(line: str, expected: dict[str, Any]) -> None:
         ("--format pdf", "--format is one of markdown, text, code, json, html, math, not 'pdf'"),
         ("--flavor openai", "--flavor is one of openai_compat, anthropic_messages"),
         ("--raw=yes", "--raw takes no value"),
+        ("--bg=1", "--bg takes no value"),
+        ("--tools", "--tools needs a value: --tools NAMES."),
+        ("--tools f, g", "--tools takes names with commas and no blanks between them."),
+        ("--tools f,,g", "--tools takes names with commas"),
+        ("--ctx ,", "--ctx takes names with commas"),
+        ("--ctx ''", "--ctx takes names with commas"),
+        ("--ctx 'open", "the quote after --ctx is not closed"),
+        ("--image", "--image needs a value: --image IMAGE."),
+        ("--as --bg", "--as needs a value: --as TYPE."),
+        ("--max-steps 0", "--max-steps takes a whole number from 1 on, not '0'"),
+        ("--rows -1", "--rows takes a whole number, not '-1'"),
+        ("--repair many", "--repair takes a whole number, not 'many'"),
+        ("--cache on", "--cache is one of record, replay, refresh, off, not 'on'"),
+        ("--tool f", "Did you mean --tools?"),
+        ("--images f", "Did you mean --image?"),
         ("--dry-run=yes", "--dry-run takes no value"),
         ("--dryrun", "unknown option --dryrun. Did you mean --dry-run?"),
         ("--budget", "--budget needs a value: --budget USD."),
@@ -206,6 +251,85 @@ def test_wrong_commands_of_usage(line: str, message: str) -> None:
         parse_command(line)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("fix", Command("fix", {})),
+        ("chats", Command("chats", {})),
+        ("history", Command("history", {})),
+        ("history trip", Command("history", {}, ("trip",))),
+        ("history 'my trip'", Command("history", {}, ("my trip",))),
+        ("forget", Command("forget", {})),
+        ("forget trip", Command("forget", {}, ("trip",))),
+        ("forget --last", Command("forget", {"--last": True})),
+        ("forget trip --last", Command("forget", {"--last": True}, ("trip",))),
+        ("forget --last trip", Command("forget", {"--last": True}, ("trip",))),
+        ("save", Command("save", {})),
+        ("save trip a.json", Command("save", {}, ("trip", "a.json"))),
+        (r"save trip C:\dir\a.json", Command("save", {}, ("trip", r"C:\dir\a.json"))),
+        ("save 'my trip' 'a b.json'", Command("save", {}, ("my trip", "a b.json"))),
+        ("load a.json", Command("load", {}, ("a.json",))),
+        ("load other ~/a.json", Command("load", {}, ("other", "~/a.json"))),
+        ("jobs", Command("jobs", {})),
+        ("wait", Command("wait", {})),
+        ("wait 2", Command("wait", {}, ("2",))),
+        ("cancel", Command("cancel", {})),
+        ("cancel 12", Command("cancel", {}, ("12",))),
+    ],
+)
+def test_commands_with_names(line: str, command: Command) -> None:
+    """Chats, files and jobs stand behind a command; what holds blanks, in quotes."""
+    assert parse_command(line) == command
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "history of Rome",
+        "chats about cats",
+        "fix my code",
+        "fix: x = 1 +",
+        "forget what I said",
+        "save the whales",
+        "save money",
+        "save 'half",
+        "load balancing",
+        "load balancing explained",
+        "jobs in Berlin",
+        "wait what?",
+        "wait for it",
+        "cancel culture",
+        "cancel my job 3",
+        "what's the history",
+        "History trip",
+        "",
+    ],
+)
+def test_prompts_that_begin_like_commands(line: str) -> None:
+    """More words than a command takes, or words that can be no file and no job, are a prompt."""
+    assert parse_command(line) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "forget --lst",
+            "%minimax forget has no option --lst. Did you mean --last? There are --last.",
+        ),
+        ("forget trip --last=yes", "--last takes no value."),
+        ("history --last", "%minimax history has no option --last."),
+        ("save trip a.json --force", "%minimax save has no option --force."),
+        ("cancel 1 --now", "%minimax cancel has no option --now."),
+    ],
+)
+def test_wrong_commands_with_names(line: str, message: str) -> None:
+    """An option that a command does not have is named, and not sent as a prompt."""
+    with pytest.raises(UsageError) as caught:
+        parse_command(line)
+    assert str(caught.value) == message
 
 
 def test_dollars_of_a_command() -> None:

@@ -127,6 +127,32 @@ def test_a_burst_leaves_others_their_turn(background: BackgroundLoop) -> None:
     assert asyncio.run(read())
 
 
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_nudge_ends_a_wait(background: BackgroundLoop, awaited: bool) -> None:
+    """From any thread, a wait can be ended although nothing has arrived: a tool is to be run."""
+
+    async def silent() -> AsyncGenerator[int, None]:
+        await asyncio.sleep(60)
+        yield 0
+
+    run = Run(background, silent)
+    run.start()
+
+    async def main() -> None:
+        timer = threading.Timer(0.02, run.nudge)
+        timer.start()
+        async with asyncio.timeout(10):
+            await run.wait_async(30)
+
+    if awaited:
+        asyncio.run(main())
+    else:
+        run.nudge()
+        run.wait(30)
+    assert run.drain() == []
+    run.cancel()
+
+
 def test_an_error_ends_the_run(background: BackgroundLoop) -> None:
     """What the stream raised is kept, and what came before it can still be taken."""
 

@@ -16,6 +16,9 @@ NAMES = {
     "agents": ["ana", "bob"],
     "chats": ["trip"],
     "regions": ["global", "china", "simulator"],
+    "names": ["df", "dfs", "fig"],
+    "tools": ["look", "lookup", "query"],
+    "jobs": ["1", "12"],
 }
 
 
@@ -65,6 +68,35 @@ def names(kind: str) -> Iterable[str]:
         ("%minimax cost --", ["--budget"]),
         ("%minimax cost --budget ", []),
         ("%minimax usage of ", []),
+        ("%%minimax --tools ", ["look", "lookup", "query"]),
+        ("%%minimax --tools q", ["query"]),
+        ("%%minimax --tools look,q", ["query"]),
+        ("%%minimax --tools look,", ["look", "lookup", "query"]),
+        ("%%minimax --tools=look,look", ["look", "lookup"]),
+        ("%%minimax --ctx df,f", ["fig"]),
+        ("%%minimax --ctx df --ct", ["--ctx"]),
+        ("%%minimax --image a.png --im", ["--image"]),
+        ("%%minimax --image f", ["fig"]),
+        ("%%minimax --as d", ["df", "dfs"]),
+        ("%%minimax --as int --a", ["--agent", "--allow-remote-images"]),
+        ("%%minimax --chat a --fork t", ["trip"]),
+        ("%%minimax --cache re", ["record", "replay", "refresh"]),
+        ("%%minimax --rows ", []),
+        ("%%minimax --cache-file ", []),
+        ("%minimax hist", ["history"]),
+        ("%minimax history ", ["trip"]),
+        ("%minimax history t", ["trip"]),
+        ("%minimax forget --", ["--last"]),
+        ("%minimax forget --last t", ["trip"]),
+        ("%minimax forget trip --", ["--last"]),
+        ("%minimax save t", ["trip"]),
+        ("%minimax save trip t", []),
+        ("%minimax save trip ", []),
+        ("%minimax load ", []),
+        ("%minimax cancel ", ["1", "12"]),
+        ("%minimax wait 12", ["12"]),
+        ("%minimax wait 1 ", []),
+        ("%minimax jo", ["jobs"]),
         ("%minimax hello", []),
         ("%minimax ", []),
     ],
@@ -81,6 +113,15 @@ def complete(shell: Any, text: str) -> list[str]:
     with provisionalcompleter():
         found = list(shell.ip.Completer.completions(text, len(text)))
     return [text[: each.start].rpartition(" ")[2] + each.text for each in found]
+
+
+def complete_with(shell: Any, text: str) -> list[str]:
+    """The whole line as it would be."""
+    from IPython.core.completer import provisionalcompleter
+
+    with provisionalcompleter():
+        found = list(shell.ip.Completer.completions(text, len(text)))
+    return [text[: each.start] + each.text for each in found]
 
 
 def test_options_through_ipython(shell: Any) -> None:
@@ -104,6 +145,17 @@ def test_values_through_ipython(shell: Any, configured: Path) -> None:
     assert "trip" not in complete(shell, "%%minimax --chat t")
     shell.run("%%minimax --chat trip\nhi")
     assert complete(shell, "%%minimax --chat t") == ["trip"]
+
+
+def test_names_through_ipython(shell: Any) -> None:
+    """Behind a comma it is the next name that completes, and what stands before it stays."""
+    shell.run("def unmistakable_tool(): pass\nunmistakable_data = 1")
+    assert complete(shell, "%%minimax --tools unmis") == ["unmistakable_tool"]
+    text = "%%minimax --ctx x,unmistakable_d"
+    (found,) = complete_with(shell, text)
+    assert found == "%%minimax --ctx x,unmistakable_data"
+    (found,) = complete_with(shell, "%%minimax --tools=f,unmis")
+    assert found == "%%minimax --tools=f,unmistakable_tool"
 
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")

@@ -176,6 +176,36 @@ def test_an_undefined_name(shell: Any, sim: Simulator) -> None:
     assert "Dry run" not in ran.out
 
 
+@pytest.mark.parametrize("flavor", ["openai_compat", "anthropic_messages"])
+def test_tools_data_and_types(shell: Any, sim: Simulator, flavor: str) -> None:
+    """Tools, data and the type of the answer are shown as they would go out; no tool runs, and what is
+    wrong with them is told as in any cell."""
+    shell.run("ran = []\ndef look(city: str) -> str:\n    ran.append(city)\n    return city")
+    shell.run("xs = {'{{a}}': '{b}'}")
+    line = f"--flavor {flavor} --tools look --ctx xs --as list[int]"
+    shown = body(shell.run(f"%%minimax --dry-run {line}\nuse a tool"))
+    shell.run(f"%%minimax {line}\nuse a tool")
+    assert shown == sim.requests[0].body
+    assert "{{a}}" in json.dumps(shown)
+    sent = len(sim.requests)
+    del shell.ns["ran"][:]
+    for wrong in ("--tools nope", "--ctx nope", "--as nope", "--image nope"):
+        assert "nope" in shell.run(f"%%minimax --dry-run {wrong}\nhi").lines[-1]
+    assert shell.ns["ran"] == []
+    assert len(sim.requests) == sent
+
+
+def test_images_are_not_printed(shell: Any, sim: Simulator) -> None:
+    """Of an image there is its size, not pages of letters."""
+    from PIL import Image
+
+    shell.ns["picture"] = Image.effect_noise((200, 200), 50)
+    ran = shell.run("%%minimax --dry-run --model MiniMax-M3 --image picture\nwhat is it?")
+    assert "characters of base64)" in ran.out
+    assert len(ran.out) < 3000
+    assert sim.requests == []
+
+
 def test_a_ledger_that_cannot_be_used(shell: Any, file: Path) -> None:
     """Without budgets a damaged ledger is no matter of a dry run; with one it is said."""
     file.write_bytes(b"no ledger at all" * 500)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from minimax_magic.ipython.whereabouts import kernel_of, notebook_of
+from minimax_magic.ipython.whereabouts import kernel_of, notebook_of, somebody_is_there
 
 
 def shell(connection_file: str | None = None, **names: Any) -> Any:
@@ -59,3 +61,28 @@ def test_no_kernel() -> None:
     assert kernel_of(shell("")) is None
     assert kernel_of(SimpleNamespace(user_ns={}, kernel=SimpleNamespace())) is None
     assert kernel_of(SimpleNamespace(user_ns={})) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "there"),
+    [({"allow_stdin": True}, True), ({"allow_stdin": False}, False), ({}, False), (None, False)],
+)
+def test_somebody_at_a_kernel(content: Any, there: bool) -> None:
+    """The front end says with each cell whether it can ask; a request that says nothing cannot."""
+    parent = {} if content is None else {"content": content}
+    assert (
+        somebody_is_there(SimpleNamespace(kernel=SimpleNamespace(get_parent=lambda: parent)))
+        is there
+    )
+
+
+def test_somebody_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a kernel it is the terminal that counts; a pipe and no input at all are nobody."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stdin, there in ((Terminal(), True), (io.StringIO(), False), (None, False)):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert somebody_is_there(SimpleNamespace()) is there

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kernels import Kernel
+from kernels import Kernel, ok
 
 from minimax_magic.simulator import DEFAULT_KEY, Simulator
 
@@ -83,3 +83,25 @@ def kernel(kernel_of_session: Kernel, sim: Simulator) -> Kernel:
 def major(kernel: Kernel) -> int:
     """The kernel's major version."""
     return int(kernel.value("__import__('ipykernel').version_info[0]"))
+
+
+@pytest.fixture
+def another(
+    kernel: Kernel, environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., Kernel]]:
+    """Starts one more kernel like `kernel`, with other variables."""
+    python = kernel.value("__import__('sys').executable")
+    kernels: list[Kernel] = []
+
+    def start(**variables: str | None) -> Kernel:
+        folder = tmp_path / f"kernel-{len(kernels)}"
+        folder.mkdir()
+        merged = {**environment, **variables}
+        new = Kernel(python, folder, {n: v for n, v in merged.items() if v is not None})
+        kernels.append(new)
+        ok(new.run("%load_ext minimax_magic\n%xmode Context"))
+        return new
+
+    yield start
+    for each in kernels:
+        each.close()

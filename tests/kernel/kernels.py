@@ -195,3 +195,19 @@ def error_line(result: Result) -> str:
     text = COLOURS.sub("", "\n".join(result.error["traceback"]))
     (line,) = [line for line in text.splitlines() if line.strip()]
     return line
+
+
+def ok(result: Result) -> Result:
+    """The result of a cell that worked."""
+    assert result.reply["status"] == "ok", result.outputs
+    return result
+
+
+def once_said(kernel: Kernel, text: str, action: Callable[[], Any]) -> Trigger:
+    """The action, as soon as the text was printed from now on."""
+    first = len(kernel.seen)
+
+    def printed() -> bool:
+        return any(text in m["content"].get("text", "") for _, m in kernel.seen[first:])
+
+    return printed, action

@@ -436,9 +436,10 @@ def test_a_key_is_in_no_message(kernel: Kernel, sim: Simulator) -> None:
     the key, and the history does not either."""
     sim.key = KEY
     kernel.run(
-        "import logging, sys\n"
-        "logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, force=True)\n"
-        "import os\n"
+        # not into the cell: threads that write there can hang in ipykernel 6.29
+        "import io, logging, os\n"
+        "log = io.StringIO()\n"
+        "logging.basicConfig(level=logging.DEBUG, stream=log, force=True)\n"
         "before = os.environ['MINIMAX_CODE_PLAN_KEY']\n"
         f"os.environ['MINIMAX_CODE_PLAN_KEY'] = {KEY[::-1]!r}[::-1]"
     )
@@ -461,7 +462,9 @@ def test_a_key_is_in_no_message(kernel: Kernel, sim: Simulator) -> None:
             "%history -l 12",
         )
     ]
-    everything = json.dumps([replies, [m for _, m in kernel.seen]], default=str)
+    logged = kernel.value("log.getvalue()")
+    assert "DEBUG" in logged
+    everything = json.dumps([replies, [m for _, m in kernel.seen], logged], default=str)
     kernel.run(
         "os.environ['MINIMAX_CODE_PLAN_KEY'] = before\n"
         "logging.basicConfig(level=logging.WARNING, force=True)"

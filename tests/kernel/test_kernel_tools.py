@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import queue
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from kernels import Kernel, Result, Trigger, error_line, once_streaming
+from kernels import Kernel, Trigger, error_line, ok, once_said, once_streaming
 
 from minimax_magic.simulator import Reply, Simulator, ToolCall
 from minimax_magic.simulator.exchange import Received
@@ -101,11 +99,6 @@ def told(sim: Simulator) -> list[str]:
     return [m["content"] for m in chats(sim)[-1].body["messages"] if m["role"] == "tool"]
 
 
-def ok(result: Result) -> Result:
-    assert result.reply["status"] == "ok", result.outputs
-    return result
-
-
 # ---------------------------------------------------------------------------------- where
 
 
@@ -191,16 +184,6 @@ def test_several_calls_at_once(kernel: Kernel, sim: Simulator) -> None:
 # ------------------------------------------------------------------------------- stopping
 
 
-def once_said(kernel: Kernel, text: str, action: Callable[[], Any]) -> Trigger:
-    """The action, as soon as the text was printed from now on."""
-    first = len(kernel.seen)
-
-    def said() -> bool:
-        return any(text in m["content"].get("text", "") for _, m in kernel.seen[first:])
-
-    return said, action
-
-
 STAGES = {
     "first answer": ([ENDLESS], None, ""),
     "arguments": ([ENDLESS_ARGUMENTS], None, "not run: block {"),
@@ -220,9 +203,7 @@ STAGES = {
     ids=["awaited", "blocking"],
 )
 @pytest.mark.parametrize("stage", list(STAGES))
-def test_the_stop_button(
-    kernel: Kernel, sim: Simulator, stage: str, way: str, wire: str
-) -> None:
+def test_the_stop_button(kernel: Kernel, sim: Simulator, stage: str, way: str, wire: str) -> None:
     """Whatever is under way, a stop ends it soon, shows one line and what became of each call; the next
     cell works, and the chat can be gone on with."""
     script, said, card = STAGES[stage]

@@ -73,6 +73,10 @@ def _text(html: str) -> str:
         ),
         (Card("a", "f", 1, "refused", {}, "No.", True), "refused: f() → No."),
         (Card("a", "f", 1, "not run", {}), "not run: f()"),
+        (
+            Card("a", "f", 1, "refused", {}, "Not valid:\n- x: is missing\n- y: too", True),
+            "refused: f() → Not valid: x: is missing",
+        ),
         (Card("a", "f", 1, "waiting", {"x": 1}), "f(x=1) · waiting"),
         (Card("a", "f", 1, "running", {}, began_at=4.0), "f() · running 3 s"),
     ],

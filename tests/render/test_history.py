@@ -236,7 +236,7 @@ def test_the_page_tells_the_same_and_the_thinking() -> None:
         assert said in text
     assert 'count(by="day", most=3) → day n Tue 44' in text
     assert "plot() failed: KeyError: 'x'" in text
-    assert "<code>df.head()</code></pre>" in bundle["text/html"]
+    assert ">df.head()</code></pre>" in bundle["text/html"]
     assert "```" not in text
     assert re.findall(r"<details( open)?", bundle["text/html"]) == ["", "", " open", ""]
 

@@ -80,12 +80,12 @@ def test_the_preview_of_thinking_begins_seldom_anew() -> None:
 
 def test_the_status_is_laid_out_alike_live_and_saved() -> None:
     """What is below the text has the same rows while it streams as at the end: nothing jumps."""
-    transcript = _transcript(Notice("n"), ThinkingDelta("hm"), TextDelta("Hi"))
+    transcript = _transcript(Notice("`n` <b>"), ThinkingDelta("hm"), TextDelta("Hi"))
     live = below.below(transcript, 2.0)
     transcript.end("done", ChatReply(), 2.0)
     final = below.summary(transcript, 2.0)["text/html"]
     assert live.count("<div") == 3
-    for row in ("<div>Note: n</div>", "<details><summary"):
+    for row in ("<div>Note: <code>n</code> &lt;b&gt;</div>", "<details><summary"):
         assert row in live
         assert row in final
 

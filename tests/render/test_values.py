@@ -120,5 +120,7 @@ def test_a_value_goes_before_the_text() -> None:
     assert answer('{"name": "Ana"}', "markdown", value=Person(name="Ana")) == value_bundle(
         Person(name="Ana")
     )
+    people = [Person(name="Ana")]
+    assert answer("text", "json", value=people) == value_bundle(people)
     bundle = answer("text", "json", value={"a": float("nan")})
     assert bundle == {"application/json": {"a": "nan"}, "text/plain": '{\n  "a": "nan"\n}'}

@@ -30,7 +30,7 @@ from minimax_magic.events import (
     UsageUpdate,
 )
 from minimax_magic.messages import ApiFlavor, ChatRequest, Message, Tool, ToolCall, ToolResult
-from minimax_magic.pricing import PRICES
+from minimax_magic.pricing import BUILT_IN
 from minimax_magic.replay.answers import Replayer
 from minimax_magic.replay.recording import Recording, request_key
 from minimax_magic.replay.store import MemoryStore, open_store
@@ -119,7 +119,7 @@ class Desk:
                 "flavor": "openai_compat",
                 "simulated": False,
                 "meter": Meter(books, ApiFlavor.OPENAI_COMPAT, region="replay"),
-                "purpose": Purpose(Label(cell="one"), PRICES),
+                "purpose": Purpose(Label(cell="one"), BUILT_IN),
                 "clock": self.clock,
                 **options,
             }
@@ -192,7 +192,7 @@ def test_what_was_avoided() -> None:
         desk = Desk(Answering())
         desk.answer(request)
         answer = desk.answer(request)
-        expected = PRICES.cost("MiniMax-M3", USAGE, service_tier=tier)
+        expected = BUILT_IN.cost("MiniMax-M3", USAGE, service_tier=tier)
         assert answer.reply.avoided == expected
         assert answer.booked == Booked(USAGE, Decimal(0), True, "unknown", expected)
         (row,) = desk.ledger.records()
@@ -238,7 +238,7 @@ def test_replaying_asks_nobody(server: Answering | None) -> None:
     """Also where somebody could be asked, a miss is an error that says what to do."""
     desk = Desk(server, mode="replay")
     with pytest.raises(
-        ConfigError, match="^answers.json holds no answer.*--cache record"
+        ConfigError, match=r"^answers.json holds no answer.*--cache record"
     ) as caught:
         desk.answer()
     assert "\n" not in str(caught.value)
@@ -267,7 +267,7 @@ def test_no_whole_answer(events: list[StreamEvent]) -> None:
 
 
 def test_a_broken_answer() -> None:
-    """An error of the stream passes, its part is the reply, the connection is closed, nothing is kept."""
+    """An error passes on, the part is the reply, the connection is closed, and nothing is kept."""
     lost = StreamInterrupted("lost", partial=ChatReply(), reason="disconnected")
     server = Answering(*ANSWER[:6], lost)
     desk = Desk(server)
@@ -297,11 +297,13 @@ def test_left_in_the_middle(events: int) -> None:
             iterator = aiter(stream)
             for _ in range(events):
                 await anext(iterator)
-            return stream.reply
+        assert (
+            server.closed == len(server.asked) == min(events, 1)
+        )  # and not whenever it is collected
+        return stream.reply
 
     reply = asyncio.run(read())
     assert reply.model == "MiniMax-M2.5"
-    assert server.closed == len(server.asked) == min(events, 1)
     assert desk.store.get(request_key(REQUEST), simulated=None) is None
 
 
@@ -344,14 +346,15 @@ def test_which_recordings_count() -> None:
 
 def test_results_of_tools_are_part_of_a_request() -> None:
     """An answer to what a tool returned is not the answer to something else that it returned."""
-    asked = {"messages": (Message(role="user", content="hi"), Message(role="assistant", content=(CALL,)))}  # type: ignore[arg-type]  # fmt: skip
+    prompt = Message(role="user", content="hi")  # type: ignore[arg-type]
+    called = Message(role="assistant", content=(CALL,))
     server = Answering()
     desk = Desk(server)
 
     def request(result: str) -> ChatRequest:
         told = Message(role="tool", content=(ToolResult(tool_call_id="c1", content=result),))
         tools = (Tool(name="f"),)
-        return ChatRequest(messages=(*asked["messages"], told), tools=tools)
+        return ChatRequest(messages=(prompt, called, told), tools=tools)
 
     desk.answer(request("12"))
     assert desk.answer(request("12")).reply.replayed

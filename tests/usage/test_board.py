@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 import pytest
 from ledger_rows import begin, book
 
+from minimax_magic.ask import Ask
 from minimax_magic.clock import SystemClock
 from minimax_magic.events import Started, TextDelta, UsageUpdate
 from minimax_magic.messages import ApiFlavor, make_request
-from minimax_magic.session import Ask, Session
+from minimax_magic.session import Session
 from minimax_magic.simulator import Reply, Simulator
 from minimax_magic.testing import FakeClock, FakeTransport, json_answer
 from minimax_magic.tokens import TokenUsage
