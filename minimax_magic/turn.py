@@ -31,6 +31,11 @@ class Turn:
         self.number = len(whole_turns(stream.request.messages))
 
     @property
+    def has_tools(self) -> bool:
+        """Whether the model may call functions."""
+        return isinstance(self._stream, Conversation) and bool(self._stream.functions)
+
+    @property
     def reply(self) -> ChatReply:
         """What has been received so far."""
         return self._stream.reply

@@ -92,6 +92,7 @@ class Conversation:
 
     Attributes:
         request: The first request as it goes out.
+        functions: By name.
         called: Whether a tool was run.
     """
 
@@ -110,7 +111,7 @@ class Conversation:
     ) -> None:
         self.request = with_tools(request, functions, output)
         self._ask = ask
-        self._functions = {function.spec.name: function for function in functions}
+        self.functions = {function.spec.name: function for function in functions}
         self._for_the_caller = {tool.name for tool in request.tools}
         self._hands = hands or OwnHands()
         self._max_steps = MAX_STEPS if max_steps is None else max_steps
@@ -361,7 +362,7 @@ class Conversation:
         output = self._output
         if output is not None and output.tool is not None and call.name == output.tool.name:
             return self._read_call(call, output)
-        function = self._functions.get(call.name)
+        function = self.functions.get(call.name)
         if function is None:
             known = ", ".join(tool.name for tool in self.request.tools) or "none"
             return Outcome(f"There is no tool {call.name!r}. There are: {known}.", True)

@@ -241,13 +241,11 @@ class MiniMaxMagics(Magics):
         try:
             with interrupts.raised():
                 loop = self._kernel_loop()
-                if options.tools and loop is None:
-                    raise LineError(
-                        "--bg with --tools needs a kernel, whose loop runs between cells."
-                    )
                 hands = KernelHands(loop)
                 ask = self._ask(options, prompt)
                 turn = self.session.prepare(ask, hands)
+                if turn.has_tools and loop is None:
+                    raise LineError("tools with --bg need a kernel, whose loop runs between cells.")
                 output = self._output(options, turn, ask)
         except MinimaxError as error:
             raise CellError(error) from None
@@ -272,13 +270,17 @@ class MiniMaxMagics(Magics):
 
     def _preview(self, options: Options, prompt: str) -> None:
         """What `--dry-run` shows."""
+        from minimax_magic.ipython import interrupts
         from minimax_magic.ipython.live_output import show_once
         from minimax_magic.render.dry_run import preview
 
         try:
-            bundle = preview(self.session.preview(self._ask(options, prompt)))
+            with interrupts.raised():
+                bundle = preview(self.session.preview(self._ask(options, prompt)))
         except MinimaxError as error:
             raise CellError(error) from None
+        except KeyboardInterrupt:
+            raise CellInterrupted("nothing was sent.") from None
         show_once(bundle, rich=getattr(self._shell, "kernel", None) is not None)
 
     def _keep(self, options: Options, run: CellRun, wait: Callable[[], ChatReply]) -> Any:
@@ -485,7 +487,7 @@ class MiniMaxMagics(Magics):
         try:
             jobs.wait(wanted)
         except KeyboardInterrupt:
-            raise CellInterrupted("the jobs go on. `%minimax cancel JOB` stops one.") from None
+            raise CellInterrupted("the jobs that still run go on. `%minimax cancel JOB` stops one.") from None
         for job in wanted:
             job.result()  # a failed one fails this cell, too
 

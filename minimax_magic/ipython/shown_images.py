@@ -50,8 +50,8 @@ class ShownImages:
         bundle = message.get("content", {}).get("data", {})
         if message.get("msg_type") == "display_data" and _has_image(bundle):
             # `execution_count` goes up before or after a cell, depending on the version of IPython
-            number = len(self._shell.history_manager.input_hist_parsed) - 1
-            self._kept.append((number, bundle))
+            history: Any = self._shell.history_manager
+            self._kept.append((len(history.input_hist_parsed) - 1, bundle))
         return message
 
 

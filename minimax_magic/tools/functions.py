@@ -237,7 +237,8 @@ def as_tool(value: Any, *, name: str | None = None) -> ToolFunction:
     if isinstance(value, ToolFunction):
         return _renamed(value, name or value.spec.name)
     for made in reversed(_REGISTERED.values()):
-        if made.function is value:
+        # each access to a method makes another object of it; of other things, equality may be anything
+        if made.function is value or (inspect.ismethod(value) and made.function == value):
             return _renamed(made, name or made.spec.name)
     return _made(value, name=name, description=None)
 

@@ -66,7 +66,7 @@ def test_cancelling_one(shell: Any, sim: Simulator) -> None:
     ("cell", "told"),
     [
         ("%%minimax --bg\n ", "is empty"),
-        ("%%minimax --bg --tools f\nhi", "--bg with --tools needs a kernel"),
+        ("%%minimax --bg --tools f\nhi", "tools with --bg need a kernel"),
         ("%%minimax --bg --ctx nope\nhi", "'nope' is not defined"),
         ("%%minimax --bg\n{{nope}}", "'nope' is not defined"),
         ("%%minimax --bg --agent nobody\nhi", "There is no agent"),

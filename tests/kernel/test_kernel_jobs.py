@@ -319,7 +319,11 @@ def test_tools_while_somebody_waits(kernel: Kernel, sim: Simulator, tool: str, w
     kernel.run(tools())
     ids = [
         kernel.start(code)
-        for code in (f"%%minimax --bg --tools where,fetch a\ncall {tool}", wait, "print('after')")
+        for code in (
+            f"%%minimax --bg --tools where,fetch a\n[[slow 25]] call {tool}",
+            wait,
+            "print('after')",
+        )
     ]
     results = [ok(kernel.finish(msg_id)) for msg_id in ids]
     assert results[2].text() == "after\n"

@@ -558,3 +558,19 @@ def test_defaults_that_json_cannot_say_are_left_out() -> None:
     assert "required" not in made
     assert [name for name, part in made["properties"].items() if "default" in part] == ["d"]
     json.dumps(made, allow_nan=False)
+
+
+def test_a_registered_method_is_found_again() -> None:
+    """A bound method keeps the name it was registered with, although each access makes another object;
+    a table is compared with nothing."""
+
+    class Store:
+        def find(self, word: str) -> str:
+            return word
+
+    store = Store()
+    tool(store.find, name="look_up")
+    assert as_tool(store.find).spec.name == "look_up"
+    assert as_tool(Store().find).spec.name == "find"
+    with pytest.raises(ConfigError, match="cannot be a tool"):
+        as_tool(pd.DataFrame({"a": [1]}))
