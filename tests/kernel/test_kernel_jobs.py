@@ -210,7 +210,7 @@ def test_a_stop_while_waiting(kernel: Kernel, sim: Simulator, wait: str) -> None
     if wait != "await a":
         assert result.error is not None
         assert result.error["ename"] == "KeyboardInterrupt"
-        assert error_line(result).startswith("Interrupted: the jobs go on.")
+        assert error_line(result).startswith("Interrupted: the jobs that still run go on.")
     assert kernel.value("(await a).text.count('on')") == 60
 
 
@@ -357,7 +357,7 @@ def test_a_stop_while_a_tool_is_waited_for(kernel: Kernel, sim: Simulator) -> No
     trigger = once_said(kernel, "fetching", kernel.interrupt)
     ok(kernel.finish(msg_ids[0]))
     result = kernel.finish(msg_ids[1], 20, trigger)
-    assert error_line(result).startswith("Interrupted: the jobs go on.")
+    assert error_line(result).startswith("Interrupted: the jobs that still run go on.")
     assert "served it True" in kernel.value("(await a).text")
     assert results_of(sim) == ["served it True"]
 
