@@ -334,6 +334,7 @@ class Conversation:
                 if isinstance(event, BaseException):
                     raise event
                 yield event
+                news.task_done()
         finally:
             for task in tasks:
                 task.cancel()
@@ -376,6 +377,7 @@ class Conversation:
             return DECLINED
         self.called = True
         news.put_nowait(CallBegun(call.id))
+        await news.join()  # a function that blocks is seen to run: whoever draws has been told
         return await self._hands.run(function, bound)
 
     def _read_call(self, call: ToolCall, output: OutputType) -> Outcome:

@@ -27,7 +27,7 @@ def failed_cell() -> tuple[Piece, ...]:
     if error is None:
         raise ConfigError("No cell has failed yet.", hint="Run `%minimax fix` after an error.")
     source = source_of(error)
-    cell = (Piece("the cell", source),) if source else ()
+    cell = (Piece("the cell", source.rstrip()),) if source.strip() else ()
     return (*cell, describe_error(error))
 
 

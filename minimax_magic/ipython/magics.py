@@ -487,7 +487,9 @@ class MiniMaxMagics(Magics):
         try:
             jobs.wait(wanted)
         except KeyboardInterrupt:
-            raise CellInterrupted("the jobs that still run go on. `%minimax cancel JOB` stops one.") from None
+            raise CellInterrupted(
+                "the jobs that still run go on. `%minimax cancel JOB` stops one."
+            ) from None
         for job in wanted:
             job.result()  # a failed one fails this cell, too
 

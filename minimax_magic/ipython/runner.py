@@ -94,7 +94,9 @@ class CellRun:
                     run.wait(self._until_draw())
                     self._take(run)
                     if self._hands is not None and self._hands.has_work:
-                        self._hands.serve_blocking(self._output.draw_now, lambda: self._take(run))
+                        self._hands.serve_blocking(
+                            lambda: self._draw_now(run), lambda: self._take(run)
+                        )
                 drawn_until = time.monotonic() + _SETTLE_DRAWN_S
                 while not stop.pressed and (wait_s := self._output.settle_in()):
                     time.sleep(min(wait_s, _SETTLE_S))
@@ -117,7 +119,7 @@ class CellRun:
                 await run.wait_async(self._until_draw())
                 self._take(run)
                 if self._hands is not None and self._hands.has_work:
-                    self._hands.serve(self._output.draw_now)
+                    self._hands.serve(lambda: self._draw_now(run))
             drawn_until = time.monotonic() + _SETTLE_DRAWN_S
             while wait_s := self._output.settle_in():
                 await asyncio.sleep(min(wait_s, _SETTLE_S))
@@ -144,6 +146,11 @@ class CellRun:
         if now >= self._draw_at:
             self._output.draw()
             self._draw_at = now + self._output.due_in()
+
+    def _draw_now(self, run: Run[TurnEvent]) -> None:
+        """Before the thread is blocked: what is seen for as long as that takes."""
+        self._output.feed(run.drain())
+        self._output.draw_now()
 
     def _until_draw(self) -> float:
         """Seconds, counted from when the output said it, so that it comes up while nothing arrives."""
