@@ -108,6 +108,11 @@ def make_draft(chats: Chats, ask: Ask, settings: Settings) -> Draft:
     """
     if not ask.prompt.strip():
         raise ConfigError("The prompt is empty.", hint="Write it below the %%minimax line.")
+    if ask.cache_file is not None and (ask.cache or settings.cache) == "off":
+        raise ConfigError(
+            "--cache-file names a file, but answers are neither recorded nor replayed.",
+            hint="Add `--cache record` or `--cache replay`.",
+        )
     agent = settings.agent(ask.agent) if ask.agent else None
     options = _options(ask, agent)
     prompt = _prompt(ask, options.get("model") or settings.model)
@@ -135,7 +140,16 @@ def make_draft(chats: Chats, ask: Ask, settings: Settings) -> Draft:
 
 def _history(chats: Chats, ask: Ask) -> tuple[Message, ...]:
     if ask.fork is not None:
-        return chats.existing(ask.fork)
+        history = chats.existing(ask.fork)
+        if ask.chat is None:
+            raise ConfigError(
+                "--fork begins a conversation, which needs a name.", hint="Add `--chat NAME`."
+            )
+        if ask.chat in chats and not ask.new:
+            raise ConfigError(
+                f"There is a chat {ask.chat} already.", hint="Add `--new` to begin it anew."
+            )
+        return history
     if ask.new or ask.chat is None:
         return ()
     return chats.get(ask.chat, ())

@@ -7,9 +7,9 @@ every cell.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast, get_args
 
 from pydantic import SecretStr
 
@@ -19,6 +19,7 @@ from minimax_magic.auth.exchange import AccountClient
 from minimax_magic.auth.oauth import client_profile
 from minimax_magic.auth.regions import resolve_region
 from minimax_magic.auth.sources import (
+    AuthSource,
     Credential,
     Given,
     Login,
@@ -31,8 +32,17 @@ from minimax_magic.client.client import Client
 from minimax_magic.client.rate_limit import NoLimit, RateLimiter, TokenBucket
 from minimax_magic.client.retry import RetryPolicy
 from minimax_magic.clock import Clock, SystemClock
-from minimax_magic.config import RetrySettings, Settings, load_settings
-from minimax_magic.config_folders import absolute
+from minimax_magic.config import (
+    IN_MEMORY,
+    BudgetSettings,
+    CacheMode,
+    RetrySettings,
+    Settings,
+    load_settings,
+)
+from minimax_magic.config_folders import absolute, label_of
+from minimax_magic.errors import ConfigError, MinimaxError
+from minimax_magic.messages import ChatRequest
 from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.usage.ledger import MEMORY, open_ledger
 from minimax_magic.usage.meter import Books, Meter, Purpose
@@ -42,6 +52,9 @@ from minimax_magic.wire.address import Endpoint, flavor_named, resolve_endpoint
 
 if TYPE_CHECKING:
     from types import EllipsisType
+
+    from minimax_magic.client.conversation import AnswerStream
+    from minimax_magic.replay.store import ReplayStore
 
 USER_AGENT = f"minimax-magic/{__version__}"
 
@@ -62,13 +75,18 @@ class MiniMax(Client):
         retry: How often and how patiently to try again.
         ledger: File that usage is recorded in, or `:memory:`; None: it is not recorded, and there are
             no budgets.
+        cache: `record` keeps answers and gives again what is kept; `refresh` asks for everything anew
+            and keeps it; `replay` gives only what is kept, without a key, and sends no request; `off`.
+        cache_file: Where they are kept: `*.json` is a readable file, `:memory:` this process, all else
+            SQLite.
         transport: For tests; None: aiohttp.
         clock: For tests; None: the machine's.
 
     For the arguments from `base_url` on, leaving one out means: as in llm.yaml or the environment.
 
     Raises:
-        CredentialsMissing: No credential was given and none was found.
+        CredentialsMissing: No credential was given and none was found. With cache `replay` it is
+            raised by what needs one: `quota` and `balance`.
         ConfigError: A setting is wrong, or a file damaged.
     """
 
@@ -86,6 +104,8 @@ class MiniMax(Client):
         max_retry_wait_s: float | None = None,
         retry: RetryPolicy | None = None,
         ledger: str | Path | EllipsisType | None = ...,
+        cache: CacheMode | None = None,
+        cache_file: str | Path | None = None,
         transport: Transport | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -96,26 +116,32 @@ class MiniMax(Client):
             settings = replace(settings, base_url=base_url, api_flavor=None, sources=sources)
         if api_flavor is not None:
             settings = replace(settings, api_flavor=flavor_named(api_flavor))
+        mode = settings.cache if cache is None else _cache_mode(cache)
         clock = clock or SystemClock()
         transport = transport or AiohttpTransport()
         given = Given(
             api_key=SecretStr(api_key) if api_key is not None else None,
             bundle=absolute(bundle, settings.start) if bundle is not None else None,
         )
-        credential = find_credential(settings, given=given)
+        credential = _credential(settings, given, needed=mode != "replay")
         rate = settings.requests_per_second if requests_per_second is ... else requests_per_second
         endpoint = endpoint_for(settings, credential)
-        meter = None
+        purpose = Purpose(prices=settings.prices, budget=settings.budget)
+        books = meter = replay = None
         if (file := _ledger_file(settings, ledger)) is not None:
             books = Books(open_ledger(file), clock)
+        elif mode != "off":
+            # nothing is written and no budget kept, but it is seen whether a simulator answers
+            books = Books(None, clock)
+            purpose = replace(purpose, budget=BudgetSettings())
+        if books is not None:
             meter = make_meter(books, endpoint, lambda: billing_of(credential))
+            if mode != "off":
+                store, label = replay_store(settings, cache_file)
+                replay = _Replay(store, label, mode, endpoint, books, clock)
         super().__init__(
             endpoint=endpoint,
-            auth=(
-                token_plan(settings, credential, transport, clock)
-                if isinstance(credential, Login)
-                else StaticKey(credential)
-            ),
+            auth=_auth(settings, credential, transport, clock),
             transport=transport,
             limiter=make_limiter(rate, clock),
             clock=clock,
@@ -129,8 +155,108 @@ class MiniMax(Client):
             ),
             quota_alert=QuotaAlert(settings.quota_alert_threshold),
             meter=meter,
-            purpose=Purpose(prices=settings.prices, budget=settings.budget),
+            purpose=purpose,
+            replay=replay,
         )
+
+
+def _credential(settings: Settings, given: Given, *, needed: bool) -> Credential | Login | MinimaxError:
+    """What is found; if it is not needed now, also why there is none."""
+    try:
+        return find_credential(settings, given=given)
+    except MinimaxError as error:
+        if needed:
+            raise
+        return error
+
+
+def _auth(
+    settings: Settings,
+    credential: Credential | Login | MinimaxError,
+    transport: Transport,
+    clock: Clock,
+) -> AuthSource:
+    match credential:
+        case Login():
+            return token_plan(settings, credential, transport, clock)
+        case Credential():
+            return StaticKey(credential)
+        case _:
+            return _NoCredential(credential)
+
+
+class _NoCredential:
+    """The `AuthSource` of a client that replays: whatever does ask for a token gets the reason."""
+
+    def __init__(self, error: MinimaxError) -> None:
+        self._error = error
+
+    async def fresh_bearer(self) -> str:
+        raise self._error.with_traceback(None)
+
+    async def force_refresh(self, refused: str | None = None) -> bool:
+        return False
+
+    def describe(self) -> str:
+        return "no credential"
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def _cache_mode(given: str) -> CacheMode:
+    modes = get_args(CacheMode)
+    if given not in modes:
+        raise ConfigError(f"cache must be one of {', '.join(modes)}, not {given!r}.")
+    return cast("CacheMode", given)
+
+
+def replay_store(settings: Settings, given: str | Path | None = None) -> tuple[ReplayStore, str]:
+    """Where recorded answers are, and what that is called.
+
+    Args:
+        given: A file, from the settings' start folder, or `:memory:`; None: as in the settings.
+    """
+    from minimax_magic.replay.store import open_store  # SQLite, for those who record
+
+    file = str(given) if given is not None else settings.cache_file
+    if file == IN_MEMORY:
+        return open_store(file), "memory"
+    label = str(given) if given is not None else label_of(Path(file), settings.start)
+    return open_store(str(absolute(file, settings.start)), label), label
+
+
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    """Puts the recorded answers before a client's requests."""
+
+    store: ReplayStore
+    label: str
+    mode: CacheMode
+    endpoint: Endpoint
+    books: Books
+    clock: Clock
+
+    def __call__(
+        self, send: Callable[[ChatRequest], AnswerStream], purpose: Purpose
+    ) -> Callable[[ChatRequest], AnswerStream]:
+        from minimax_magic.replay.answers import Replayer
+
+        asks = self.mode != "replay"
+        flavor = self.endpoint.flavor
+        # what nobody is asked for may be of either kind; else only what the server would say
+        simulated = self.books.is_simulator(region_name(self.endpoint)) if asks else None
+        return Replayer(
+            store=self.store,
+            label=self.label,
+            mode=self.mode,
+            send=send if asks else None,
+            flavor=flavor.value,
+            simulated=simulated,
+            meter=Meter(self.books, flavor, region="replay", simulated=bool(simulated)),
+            purpose=purpose,
+            clock=self.clock,
+        ).open
 
 
 def _ledger_file(settings: Settings, given: str | Path | EllipsisType | None) -> str | None:
@@ -157,7 +283,7 @@ def region_name(endpoint: Endpoint) -> str:
     return resolve_region(endpoint.root).name.lower()
 
 
-def billing_of(credential: Credential | Login) -> Billing:
+def billing_of(credential: Credential | Login | MinimaxError) -> Billing:
     """What a request costs with a credential, as far as its form tells: keys of old have none."""
     if isinstance(credential, Login):
         return "plan"

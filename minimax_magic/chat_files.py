@@ -124,7 +124,7 @@ def load_chat(path: Path) -> SavedChat:
         at, problem = wrong
         raise ConfigError(
             f"{label}: messages[{at}]: {_short(problem)}.",
-            hint="Nothing was loaded: each call needs its result, and each result its call.",
+            hint="Nothing was loaded: a server would refuse it.",
         )
     return SavedChat(file.name, file.messages, file.simulated, file.saved_at)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from minimax_magic.clock import Clock, SystemClock
 from minimax_magic.errors import ConfigError
-from minimax_magic.messages import ChatRequest, Message, ToolCall, ToolResult
+from minimax_magic.messages import ChatRequest, Message, ThinkingBlock, ToolCall, ToolResult
 from minimax_magic.models import MODELS, model_info
 from minimax_magic.usage.estimate import estimate_input
 
@@ -46,27 +46,43 @@ def without_last(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def unpaired(messages: Sequence[Message]) -> tuple[int, str] | None:
-    """The first call without a result, or result without a call; None if each has its own.
+    """The first block that a server refuses for where it stands; None if there is none.
+
+    Only the assistant thinks and calls, each call has its result, and all of them stand right behind
+    their calls, before anything else is said. System messages count as standing in front.
 
     Returns:
         Where the message stands, counted from 0, and what is wrong with it, to stand behind a colon.
     """
-    open_calls: dict[str, list[int]] = {}
+    open_calls: dict[str, int] = {}  # where each stands that has no result yet
     for at, message in enumerate(messages):
+        if message.role == "assistant" and open_calls:
+            return _first(open_calls, "has no result right behind it")
         for block in message.content:
-            if isinstance(block, ToolCall):
-                if message.role != "assistant":
-                    return at, f"the call {block.id} is not the assistant's"
-                open_calls.setdefault(block.id, []).append(at)
-            elif isinstance(block, ToolResult):
-                if not open_calls.get(block.tool_call_id):
-                    return at, f"no call before it has the id {block.tool_call_id} of this result"
-                open_calls[block.tool_call_id].pop()
-    waiting = [(places[0], call_id) for call_id, places in open_calls.items() if places]
-    if not waiting:
-        return None
-    at, call_id = min(waiting)
-    return at, f"the call {call_id} has no result"
+            match block:
+                case ThinkingBlock() if message.role != "assistant":
+                    return at, "the thinking in it is not the assistant's"
+                case ToolCall(id=call_id) if message.role != "assistant":
+                    return at, f"the call {call_id} is not the assistant's"
+                case ToolCall(id=call_id) if call_id in open_calls:
+                    return at, f"two calls in it have the id {call_id}"
+                case ToolCall(id=call_id):
+                    open_calls[call_id] = at
+                case ToolResult(tool_call_id=call_id) if message.role in ("system", "assistant"):
+                    return at, f"a message of role {message.role} has the result of {call_id}"
+                case ToolResult(tool_call_id=call_id) if call_id not in open_calls:
+                    return at, f"no call before it has the id {call_id} of this result"
+                case ToolResult(tool_call_id=call_id):
+                    del open_calls[call_id]
+        said = any(not isinstance(block, ToolResult) for block in message.content)
+        if message.role in ("user", "tool") and said and open_calls:
+            return _first(open_calls, "has no result right behind it")
+    return _first(open_calls, "has no result") if open_calls else None
+
+
+def _first(open_calls: dict[str, int], problem: str) -> tuple[int, str]:
+    call_id, at = next(iter(open_calls.items()))
+    return at, f"the call {call_id} {problem}"
 
 
 def _results(messages: Sequence[Message]) -> dict[int, int]:
@@ -300,6 +316,31 @@ class Chats(MutableMapping[str, tuple[Message, ...]]):
         with self._lock:
             self._put(name, tuple(messages))
 
+    def go_on(
+        self,
+        name: str,
+        before: tuple[Message, ...] | None,
+        whole: Sequence[Message],
+        turn: Sequence[Message],
+    ) -> bool:
+        """Adds a turn to a chat that others may have gone on with meanwhile, and tells whether it did.
+
+        Args:
+            before: What the chat was when the turn began; None: there was none.
+            whole: What it is now, if it still is that.
+            turn: The turn alone, which is put behind what others have said else. Of a chat that was
+                forgotten meanwhile nothing is kept.
+        """
+        with self._lock:
+            now = self._held[name][1] if name in self._held else None
+            if now is before:
+                self._put(name, tuple(whole))
+            elif now is not None:
+                self._put(name, (*now, *turn))
+            else:
+                return False
+            return True
+
     def existing(self, name: str) -> tuple[Message, ...]:
         """The messages of a chat.
 
@@ -308,29 +349,6 @@ class Chats(MutableMapping[str, tuple[Message, ...]]):
         """
         with self._lock:
             return self._existing(name)
-
-    def fork(self, source: str, target: str, *, replace: bool = False) -> tuple[Message, ...]:
-        """Makes `target` a chat that goes on from where `source` is; gives its messages.
-
-        Args:
-            replace: Whether a chat of that name may be lost.
-
-        Raises:
-            ConfigError: There is no `source`, or `target` exists.
-        """
-        with self._lock:
-            messages = self._existing(source)
-            if source == target:
-                raise ConfigError(
-                    f"The chat {source} cannot be a fork of itself.", hint="Choose another name."
-                )
-            if target in self._held and not replace:
-                raise ConfigError(
-                    f"There is a chat {target} already.",
-                    hint=f"Choose another name, or `%minimax forget {target}` first.",
-                )
-            self._put(target, messages)
-            return messages
 
     def forget(self, name: str) -> int:
         """Removes a chat; gives how many turns it had.

@@ -6,7 +6,7 @@ than everything else. Both codecs speak only these, for streamed and for whole a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias, assert_never
 
@@ -104,9 +104,14 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the person should know that is no error, such as an option that the server ignores."""
+    """Something the person should know that is no error, such as an option that the server ignores.
+
+    Attributes:
+        local: It is about this machine, and no part of the answer.
+    """
 
     text: str
+    local: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Images made fit to be sent: format, pixels and bytes within what the server takes.
 
-Bytes that fit already go out unchanged, metadata of the camera included. All else is decoded and
-written anew by Pillow, which is an extra and is imported only then.
+Bytes that fit already go out as they are, but for metadata such as the place where a photo was
+taken. All else is decoded and written anew by Pillow, which is an extra and is imported only then.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from minimax_magic.errors import ConfigError
-from minimax_magic.image_headers import ImageHeader, other_format, read_header
+from minimax_magic.image_headers import other_format, read_header
+from minimax_magic.image_metadata import orientation, without_metadata
 from minimax_magic.messages import ImageBlock
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ INSTALL_HINT: Final = '`pip install "minimax-magic[images]"` installs Pillow, wh
 def fitting(data: bytes, called: str) -> ImageBlock:
     """The image in these bytes: as it is if it fits, else made smaller or changed to PNG or JPEG.
 
+    Metadata is left out. Only without Pillow it goes along where a file is so damaged that its
+    parts cannot be told apart.
+
     Args:
         called: What errors call the image, `The image plot.png` for example.
 
@@ -51,13 +55,19 @@ def fitting(data: bytes, called: str) -> ImageBlock:
         return _converted(data, called)
     if not header.width or not header.height:
         raise _damaged(called)
-    if max(header.width, header.height) <= MOST_PIXELS and len(data) <= MOST_BYTES:
-        return image_of(data, header.media_type)
+    jpeg = header.media_type == "image/jpeg"
+    clean = without_metadata(data)
+    if max(header.width, header.height) <= MOST_PIXELS and len(clean or data) <= MOST_BYTES:
+        # a model may not know of the turn that EXIF asks for
+        is_final = clean is not None and orientation(data) == 1
+        if is_final or not _has_pillow():
+            return image_of(clean or data, header.media_type)
+        return written(_opened(data, called, ""), called, jpeg=jpeg)
     size = f"{header.width} x {header.height} pixels and {bytes_text(len(data))}"
     picture = _opened(data, called, f"{called} has {size}: too large, it must be made smaller.")
     # a JPEG can be decoded small at once; twice the size that is wanted keeps it sharp
     picture.draft(None, (2 * MOST_PIXELS, 2 * MOST_PIXELS))
-    return written(picture, called, jpeg=header.media_type == "image/jpeg")
+    return written(picture, called, jpeg=jpeg)
 
 
 def written(picture: Image, called: str, *, jpeg: bool = False) -> ImageBlock:
@@ -89,11 +99,6 @@ def image_of(data: bytes, media_type: str) -> ImageBlock:
     return ImageBlock(data=base64.b64encode(data).decode("ascii"), media_type=media_type)
 
 
-def size_text(header: ImageHeader) -> str:
-    """A size for people: `640 x 480`."""
-    return f"{header.width} x {header.height}"
-
-
 def bytes_text(count: int) -> str:
     """A number of bytes for people: `340 bytes`, `12 KB`, `3.4 MB`."""
     if count < 1_000:
@@ -114,6 +119,14 @@ def need_pillow(message: str) -> Any:
     return Image
 
 
+def _has_pillow() -> bool:
+    try:
+        need_pillow("")
+    except ConfigError:
+        return False
+    return True
+
+
 def _converted(data: bytes, called: str) -> ImageBlock:
     """An image of a format that the server does not take."""
     kind = other_format(data)
@@ -126,11 +139,8 @@ def _converted(data: bytes, called: str) -> ImageBlock:
     no_image = ConfigError(
         f"{called} is not an image: its bytes are none of PNG, JPEG, GIF, WEBP, BMP or TIFF."
     )
-    if kind is None:
-        try:
-            need_pillow("")
-        except ConfigError:
-            raise no_image from None
+    if kind is None and not _has_pillow():
+        raise no_image
     wanted = f"{called} is a {kind} image, which must be changed to PNG before it is sent."
     try:
         picture = _opened(data, called, wanted)

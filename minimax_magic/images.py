@@ -29,14 +29,13 @@ from minimax_magic.image_encoding import (
     bytes_text,
     fitting,
     need_pillow,
-    size_text,
     written,
 )
 from minimax_magic.image_headers import other_format, read_header
 from minimax_magic.messages import ImageBlock
 from minimax_magic.words import system_reason
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "figure_of", "fingerprint", "has_image", "image_block"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "figure_of", "has_image", "image_block"]
 
 # a file above this is a film or a disk image; nothing larger is read into memory
 _MOST_FILE_BYTES: Final = 500_000_000
@@ -111,19 +110,6 @@ def has_image(value: Any) -> bool:
     if _method(value, "_repr_png_") or _method(value, "_repr_jpeg_"):
         return True
     return figure_of(value) is not None
-
-
-def fingerprint(block: ImageBlock) -> str:
-    """What an image is, for people: `image/png, 640 x 480, 12 KB`; of an address, the address."""
-    if block.url is not None:
-        return _short(block.url, 80)
-    try:
-        data = base64.b64decode(block.data or "", validate=True)
-    except binascii.Error:
-        return str(block.media_type)
-    header = read_header(data)
-    size = f", {size_text(header)}" if header is not None and header.width else ""
-    return f"{block.media_type}{size}, {bytes_text(len(data))}"
 
 
 def figure_of(value: Any) -> Any:

@@ -7,6 +7,7 @@ What flows once per token lives in `events` instead.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, TypeAlias, TypedDict
@@ -212,7 +213,7 @@ def make_request(prompt: Prompt, options: ChatOptions, *, default_model: str) ->
         prompt: A string, a list of messages, or a request whose fields the options replace.
 
     Raises:
-        ConfigError: Naming the first value that is not allowed.
+        ConfigError: Naming the first option that does not exist, or value that is not allowed.
     """
     if isinstance(prompt, ChatRequest):
         fields: dict[str, Any] = dict(prompt)
@@ -221,8 +222,19 @@ def make_request(prompt: Prompt, options: ChatOptions, *, default_model: str) ->
     try:
         return ChatRequest.model_validate({**fields, **options})
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        problems = error.errors(include_url=False, include_input=False)
+        for problem in problems:
+            if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
+                raise _no_option(str(problem["loc"][0])) from None
+        first = problems[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
             f"The request is not valid: {where}: {first['msg']}.", hint="Nothing was sent."
         ) from None
+
+
+def _no_option(name: str) -> ConfigError:
+    names = [*ChatOptions.__annotations__]
+    near = difflib.get_close_matches(name, names, 1)
+    more = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(names)}."
+    return ConfigError(f"There is no option {name!r}. {more}", hint="Nothing was sent.")

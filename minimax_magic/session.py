@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minimax_magic.ask import Ask, make_draft, purpose_of
 from minimax_magic.assembly import (
@@ -37,20 +37,15 @@ from minimax_magic.auth.sources import (
 from minimax_magic.auth.token_plan import TokenPlan
 from minimax_magic.chats import Chats, check_fits
 from minimax_magic.client.client import Client, codec_for
-from minimax_magic.client.conversation import AnswerStream, Conversation
 from minimax_magic.client.rate_limit import RateLimiter
 from minimax_magic.clock import Clock, SystemClock, utc
 from minimax_magic.config import IN_MEMORY, Settings, load_settings
 from minimax_magic.config_folders import absolute, label_of
-from minimax_magic.errors import CredentialsMissing, MinimaxError
+from minimax_magic.errors import ConfigError, CredentialsMissing, MinimaxError
 from minimax_magic.messages import ChatRequest
 from minimax_magic.pricing import format_usd
 from minimax_magic.render.dry_run import Preview
-from minimax_magic.replay.answers import Replayer
-from minimax_magic.replay.recording import request_key
-from minimax_magic.replay.store import ReplayStore, open_store
 from minimax_magic.tokens import TokenUsage
-from minimax_magic.tools.calls import Hands
 from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.turn import Turn
 from minimax_magic.usage.account import AccountReader, AccountWatch
@@ -63,6 +58,11 @@ from minimax_magic.usage.rows import Billing
 from minimax_magic.wire.address import Endpoint, resolve_endpoint
 from minimax_magic.wire.http import mask
 from minimax_magic.world import LocalServer, World
+
+if TYPE_CHECKING:  # only cells that use them wait for these to be imported
+    from minimax_magic.client.conversation import AnswerStream
+    from minimax_magic.replay.store import ReplayStore
+    from minimax_magic.tools.calls import Hands
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,8 @@ class Session:
         send = self._sender(world, ask, settings)
         if not (draft.functions or ask.output or draft.notices):
             return Turn(send(draft.request), world.chats, ask.chat)
+        from minimax_magic.client.conversation import Conversation
+
         conversation = Conversation(
             send,
             draft.bare,
@@ -171,7 +173,7 @@ class Session:
             check=partial(check_fits, chat=ask.chat),
             notices=draft.notices,
         )
-        return Turn(conversation, world.chats, ask.chat)
+        return Turn(conversation, world.chats, ask.chat, conversation)
 
     def _sender(
         self, world: World, ask: Ask, settings: Settings
@@ -193,6 +195,8 @@ class Session:
             flavor = resolve_endpoint(settings.base_url, ask.flavor or settings.api_flavor).flavor
             if world.simulator is not None:
                 simulated = True
+        from minimax_magic.replay.answers import Replayer
+
         store, label = _store(ask, settings)
         return Replayer(
             store=store,
@@ -245,6 +249,8 @@ class Session:
         )
         mode = ask.cache or settings.cache
         if mode in ("record", "replay"):
+            from minimax_magic.replay.recording import request_key
+
             store, label = _store(ask, settings)
             kind = simulated if mode == "record" or world.simulator is not None else None
             if store.get(request_key(request), simulated=kind) is not None:
@@ -476,12 +482,24 @@ def _identity(credential: Credential | Login) -> tuple[Any, ...]:
 
 
 def _store(ask: Ask, settings: Settings) -> tuple[ReplayStore, str]:
-    """Where recorded answers are, and what that is called."""
+    """Where recorded answers are, and what that is called.
+
+    Raises:
+        ConfigError: There is nothing to replay.
+    """
+    from minimax_magic.replay.store import open_store
+
     file = ask.cache_file or settings.cache_file
     if file == IN_MEMORY:
         return open_store(file), "memory"
     label = ask.cache_file or label_of(Path(file), settings.start)
-    return open_store(str(absolute(file, settings.start)), label), label
+    path = absolute(file, settings.start)
+    if (ask.cache or settings.cache) == "replay" and not path.exists():
+        raise ConfigError(
+            f"There is nothing to replay: {label} does not exist.",
+            hint="Run the notebook once with `--cache record`.",
+        )
+    return open_store(str(path), label), label
 
 
 def _secrets(credential: Credential | Login) -> tuple[str, ...]:

@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any, NotRequired, Required
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from typing_extensions import TypedDict
 
 from minimax_magic.errors import ConfigError
 from minimax_magic.messages import Tool, ToolCall
 from minimax_magic.text_json import find_json, json_values, with_braces
+from minimax_magic.tools.schemas import QuietSchemas, settled
 
 _TOOL_NAME = "give_answer"
 # The one argument of the tool for what is no object by itself.
@@ -129,7 +129,7 @@ class OutputType:
     def _validated(self, value: Any, adapter: TypeAdapter[Any]) -> Any:
         try:
             # as JSON, where strings may stand for dates and arrays for sets even in strict models
-            return adapter.validate_json(json.dumps(value))
+            return settled(adapter.validate_json(json.dumps(value)))
         except ValidationError as error:
             raise self._not_valid(_problems(error)) from error
         except Exception as error:  # a validator of the user's
@@ -168,7 +168,7 @@ def output_type(kind: Any, *, taken: Collection[str] = ()) -> OutputType:
         raise ConfigError(f"{label} is not a type.", hint=_HINT)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(_modern(kind))
-        schema = adapter.json_schema(schema_generator=_Schema)
+        schema = adapter.json_schema(schema_generator=QuietSchemas)
     except Exception as error:  # also what the user's own class raises while it is looked at
         reason = " ".join(str(error).split("\n\nFor further")[0].split())
         raise ConfigError(
@@ -211,17 +211,6 @@ def _instruction(name: str, schema: dict[str, Any]) -> str:
 
 
 # ----------------------------------------------------------------------------------- schemas
-
-
-class _Schema(GenerateJsonSchema):
-    # a default that JSON cannot hold is simply not told
-    ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012  # as its base has it
-        "skipped-choice",
-        "non-serializable-default",
-    }
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False  # it would only repeat the name
 
 
 def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:

@@ -36,9 +36,9 @@ class TextBuffer:
         return self._length
 
     def __str__(self) -> str:
-        if len(self._pieces) > 1:
-            self._pieces[:] = ["".join(self._pieces)]
-        return self._pieces[0] if self._pieces else ""
+        # may be asked from another thread than the one that appends, so it changes nothing
+        pieces = self._pieces
+        return pieces[0] if len(pieces) == 1 else "".join(pieces)
 
 
 class SurrogateJoiner:

@@ -5,7 +5,9 @@ Looked for in this order, and the first that parses is the answer:
 1. The whole text.
 2. Fenced code blocks: those labelled `json` before others, a later one before an earlier one, since
    a model that corrects itself does so further down.
-3. The text itself from front to back: the first object or array that is whole.
+3. The text itself from front to back: the first object or array that is whole and not part of a
+   sentence: an object with keys anywhere, anything else only on lines of its own or behind a colon,
+   and nothing that is empty. `[1]`, `- [ ] todo` and `a[0]` are how people write.
 
 Leftovers of thinking are left out. Of a piece that is broken or cut off nothing is taken, not even a
 part that would be valid by itself: half an answer must not pass for a whole one. Line breaks inside
@@ -28,6 +30,7 @@ _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 # What may stand behind a bracket of JSON: most brackets of prose are told by it.
 _LIKELY = re.compile(r'\{\s*+["}]|\[\s*+[\]\[{"\d\-tfn]')
 _COLON = re.compile(r"\s*:")
+_LINE_ENDS = re.compile(r"[ \t\r.,;]*+(?:\n|\Z)")
 _PAIRS = {"]": "[", "}": "{"}
 # How often a long text may be read to find where broken pieces end, and how many characters of a
 # short one: prose full of half-open intervals passes, a megabyte of brackets is given up at once.
@@ -179,11 +182,20 @@ def _in_prose(text: str) -> Iterator[Any]:
                 tries += 1
                 error_at = getattr(error, "pos", 0)
             else:
-                yield value
+                if value and (isinstance(value, dict) or _stands_alone(text, start, at)):
+                    yield value
                 continue
         closed = _end(text, start)
         allowance -= (closed or len(text)) - start
         at = closed or max(start + 1, error_at)
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether it begins its line or follows a colon, perhaps a bold one, and ends its last line."""
+    while start and text[start - 1] in " \t":
+        start -= 1
+    begins = not start or text.endswith(("\n", ":", ":*", ":**", ":__"), 0, start)
+    return begins and _LINE_ENDS.match(text, end) is not None
 
 
 def _end(text: str, start: int) -> int | None:
@@ -229,4 +241,4 @@ def _what_is_wrong(text: str) -> str:
         return f"the JSON is broken near {near!r}: {error.msg}"
     except ValueError as error:
         return str(error)
-    return "there is no JSON object or array in it"
+    return "there is no JSON object or array in it that stands by itself"

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING
 
 from minimax_magic.chats import Chats, unpaired, whole_turns
-from minimax_magic.client.conversation import AnswerStream, Conversation
 from minimax_magic.events import ChatReply, TurnEvent
 from minimax_magic.messages import Message
 from minimax_magic.usage.rows import Booked
+
+if TYPE_CHECKING:  # a cell that needs one request only does not wait for it
+    from minimax_magic.client.conversation import AnswerStream, Conversation
 
 
 class Turn:
     """Nothing was sent yet, and everything that could be wrong was checked.
 
     Args:
-        stream: Answers it; a `Conversation` if it may take several requests.
+        stream: Answers it.
         chat: Name of the chat that it goes on with; None: the cell stands alone.
+        conversation: The same as `stream`, if it may take several requests.
 
     Attributes:
         model: Who is asked.
         number: Which turn of the chat it is, from 1.
     """
 
-    def __init__(self, stream: AnswerStream, chats: Chats, chat: str | None) -> None:
+    def __init__(
+        self,
+        stream: AnswerStream,
+        chats: Chats,
+        chat: str | None,
+        conversation: Conversation | None = None,
+    ) -> None:
         self._stream = stream
         self._chats = chats
+        self._before = chats.get(chat) if chat is not None else None
+        self._conversation = conversation
         self.chat = chat
         self.model = stream.request.model
         self.number = len(whole_turns(stream.request.messages))
@@ -33,7 +45,7 @@ class Turn:
     @property
     def has_tools(self) -> bool:
         """Whether the model may call functions."""
-        return isinstance(self._stream, Conversation) and bool(self._stream.functions)
+        return self._conversation is not None and bool(self._conversation.functions)
 
     @property
     def reply(self) -> ChatReply:
@@ -66,13 +78,13 @@ class Turn:
         said: tuple[Message, ...] = ()
         if whole and (reply.text.strip() or reply.tool_calls):
             said = reply.messages
-        elif isinstance(self._stream, Conversation) and self._stream.called:
-            said = _until_last_result(self._stream.history)
-        messages = (*self._stream.request.messages, *said)
+        elif self._conversation is not None and self._conversation.called:
+            said = _until_last_result(self._conversation.history)
+        asked = self._stream.request.messages
+        messages = (*asked, *said)
         if not said or unpaired(messages) is not None:  # a call that nobody asked for has no result
             return False
-        self._chats[self.chat] = messages
-        return True
+        return self._chats.go_on(self.chat, self._before, messages, (asked[-1], *said))
 
 
 def _until_last_result(messages: Sequence[Message]) -> tuple[Message, ...]:

@@ -336,6 +336,7 @@ def test_a_missing_value_is_told(tmp_path: Path) -> None:
     assert refusal(path) == "FILE: name: field required. Nothing was loaded."
 
 
+ASKED = {"role": "user", "content": "Well?"}
 CALL = {"role": "assistant", "content": [{"type": "tool_call", "id": "c", "name": "f"}]}
 RESULT = {
     "role": "tool",
@@ -350,6 +351,8 @@ RESULT = {
         ([CALL, RESULT, RESULT], "FILE: messages[2]: no call before it has the id c"),
         ([RESULT, CALL], "FILE: messages[0]: no call before it has the id c"),
         ([{**CALL, "role": "user"}, RESULT], "FILE: messages[0]: the call c is not the"),
+        ([CALL, ASKED, RESULT], "FILE: messages[0]: the call c has no result right behind it."),
+        ([CALL, {**RESULT, "role": "system"}], "FILE: messages[1]: a message of role system has"),
     ],
 )
 def test_calls_need_their_results(

@@ -28,6 +28,7 @@ from minimax_magic.messages import (
     ImageBlock,
     Message,
     TextBlock,
+    ThinkingBlock,
     Tool,
     ToolCall,
     ToolResult,
@@ -192,7 +193,38 @@ def test_no_cut_parts_a_call_from_its_result(messages: list[Message]) -> None:
     [
         ([ASKED, calls("a", "b"), results("b"), results("a"), SAID], None),
         ([ASKED, calls("a"), results("a"), MORE, calls("a"), results("a")], None),
-        ([ASKED, calls("a", "b"), results("b"), MORE], (1, "the call a has no result")),
+        ([ASKED, calls("a", "b"), results("a"), system(), results("b", role="user"), MORE], None),
+        ([ASKED, calls("a", "b"), results("b")], (1, "the call a has no result")),
+        (
+            [ASKED, calls("a", "b"), results("b"), MORE],
+            (1, "the call a has no result right behind it"),
+        ),
+        (
+            [ASKED, calls("a"), MORE, SAID, results("a", role="user")],
+            (1, "the call a has no result right behind it"),
+        ),
+        (
+            [ASKED, calls("a"), SAID, results("a")],
+            (1, "the call a has no result right behind it"),
+        ),
+        ([ASKED, calls("a", "a"), results("a", "a")], (1, "two calls in it have the id a")),
+        (
+            [ASKED, calls("a"), results("a", role="system")],
+            (2, "a message of role system has the result of a"),
+        ),
+        (
+            [ASKED, calls("a"), results("a", role="assistant")],
+            (1, "the call a has no result right behind it"),
+        ),
+        (
+            [Message(role="assistant", content=(*calls("a").content, *results("a").content))],
+            (0, "a message of role assistant has the result of a"),
+        ),
+        (
+            [Message(role="user", content=(ThinkingBlock(text="so"), *ASKED.content))],
+            (0, "the thinking in it is not the assistant's"),
+        ),
+        ([ASKED, Message(role="assistant", content=(ThinkingBlock(text="so"),))], None),
         ([ASKED, results("a"), calls("a")], (1, "no call before it has the id a of this result")),
         (
             [ASKED, calls("a"), results("a"), results("a")],
@@ -207,7 +239,7 @@ def test_no_cut_parts_a_call_from_its_result(messages: list[Message]) -> None:
 def test_calls_and_results_are_paired(
     messages: list[Message], found: tuple[int, str] | None
 ) -> None:
-    """The first call without a result, or result without a call, is found and its place told."""
+    """The first block that a server would refuse for where it stands is found and its place told."""
     assert unpaired(messages) == found
 
 
@@ -363,28 +395,19 @@ def test_the_latest_used_is_first() -> None:
     assert (chats.last_used, chats.used_at("a"), chats.used_at("b")) == ("a", 996, 998)
 
 
-def test_a_fork_goes_its_own_way() -> None:
-    """A fork begins with all of its source, and neither changes the other."""
+def test_two_turns_at_once_are_both_kept() -> None:
+    """A turn that ends after another one of its chat goes behind it, and one whose chat was forgotten
+    meanwhile does not bring it back."""
     chats = Chats(FixedClock())
-    chats.put("ana", [ASKED, SAID])
-    assert chats.fork("ana", "bob") == (ASKED, SAID)
-    chats.put("bob", [*chats["bob"], MORE, LAST])
-    assert chats == {"ana": (ASKED, SAID), "bob": (ASKED, SAID, MORE, LAST)}
-    assert chats.last_used == "bob"
-
-
-def test_a_fork_loses_nothing() -> None:
-    """A chat is not replaced by a fork unless asked to, nor forked onto itself."""
-    chats = Chats(FixedClock())
-    chats.put("ana", [ASKED, SAID])
-    chats.put("bob", [MORE])
-    with pytest.raises(ConfigError, match="There is a chat bob already"):
-        chats.fork("ana", "bob")
-    with pytest.raises(ConfigError, match="a fork of itself"):
-        chats.fork("ana", "ana")
-    assert chats["bob"] == (MORE,)
-    chats.fork("ana", "bob", replace=True)
-    assert chats["bob"] == (ASKED, SAID)
+    assert chats.go_on("ana", None, [ASKED, SAID], [ASKED, SAID])
+    before = chats["ana"]
+    assert chats.go_on("ana", before, [*before, MORE, LAST], [MORE, LAST])
+    assert chats.go_on("ana", before, [*before, ASKED, LAST], [ASKED, LAST])
+    assert chats["ana"] == (ASKED, SAID, MORE, LAST, ASKED, LAST)
+    before = chats["ana"]
+    chats.forget("ana")
+    assert not chats.go_on("ana", before, [*before, MORE, LAST], [MORE, LAST])
+    assert "ana" not in chats
 
 
 def test_forgetting() -> None:
@@ -407,7 +430,7 @@ def test_a_chat_that_is_not_there(names: list[str]) -> None:
     chats = Chats(FixedClock())
     for name in names:
         chats.put(name, [ASKED])
-    for ask in (chats.forget, chats.forget_last, chats.existing, lambda n: chats.fork(n, "new")):
+    for ask in (chats.forget, chats.forget_last, chats.existing):
         with pytest.raises(ConfigError) as caught:
             ask("ana")
         assert caught.value.message == "There is no chat ana."

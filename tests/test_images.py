@@ -14,19 +14,21 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from IPython.display import SVG
 from IPython.display import Image as ShownImage
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from minimax_magic.errors import ConfigError
 from minimax_magic.image_encoding import bytes_text
 from minimax_magic.image_headers import read_header
+from minimax_magic.image_metadata import orientation, without_metadata
 from minimax_magic.images import (
     MOST_BYTES,
     MOST_PIXELS,
     figure_of,
-    fingerprint,
     has_image,
     image_block,
 )
@@ -127,6 +129,161 @@ def test_the_file_name_is_not_believed(tmp_path: Path) -> None:
     """A JPEG that is called PNG goes out as JPEG."""
     (tmp_path / "photo.png").write_bytes(GIVEN["JPEG"])
     assert image_block("photo.png", name="photo.png", folder=tmp_path).media_type == "image/jpeg"
+
+
+# ------------------------------------------------------------------------------------ metadata
+
+WHERE = b"Secret Street 7"
+
+
+def camera(turned: int | None = None) -> Image.Exif:
+    """What a camera says: where the photo was taken, the maker, how to turn it."""
+    exif = Image.Exif()
+    exif[0x010F] = WHERE.decode()
+    exif[0x8825] = {1: "N", 2: (48.0, 8.0, 0.0)}
+    if turned is not None:
+        exif[0x0112] = turned
+    return exif
+
+
+def texts_of_png() -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Author", WHERE.decode())
+    info.add_text("Packed", WHERE.decode(), zip=True)
+    info.add_itxt("XML:com.adobe.xmp", WHERE.decode())
+    return info
+
+
+def with_segment(jpeg: bytes, marker: int, body: bytes) -> bytes:
+    """The JPEG with one more segment at its beginning."""
+    length = (len(body) + 2).to_bytes(2, "big")
+    return jpeg[:2] + bytes([0xFF, marker]) + length + body + jpeg[2:]
+
+
+PHOTO = noise((60, 40))
+TURNED = encoded(PHOTO, "JPEG", exif=camera(6))
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+PHOTOS = {
+    "jpeg": encoded(PHOTO, "JPEG", exif=camera(), comment=WHERE),
+    "jpeg, upright": encoded(PHOTO, "JPEG", exif=camera(1)),
+    "progressive jpeg": encoded(PHOTO, "JPEG", exif=camera(), progressive=True, xmp=WHERE),
+    "jpeg with IPTC": with_segment(encoded(PHOTO, "JPEG"), 0xED, b"Photoshop 3.0\0" + WHERE),
+    "jpeg with a film behind": encoded(PHOTO, "JPEG") + b"ftypmp42" + WHERE,
+    "colours of print": encoded(PHOTO.convert("CMYK"), "JPEG", exif=camera()),
+    "png": encoded(PHOTO, exif=camera(), pnginfo=texts_of_png(), dpi=(72, 72)),
+    "png with more behind": encoded(PHOTO) + WHERE,
+    "clear png": encoded(PHOTO.convert("P"), transparency=3, exif=camera()),
+    "webp": encoded(PHOTO, "WEBP", exif=camera(), xmp=WHERE),
+    "clear webp": encoded(PHOTO.convert("RGBA"), "WEBP", exif=camera(), lossless=True),
+}
+
+
+@pytest.mark.parametrize("data", PHOTOS.values(), ids=PHOTOS)
+@pytest.mark.parametrize("pillow", ["with Pillow", "without"])
+def test_where_a_photo_was_taken_is_not_sent(
+    data: bytes, pillow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EXIF, XMP, texts and comments are cut out; the pixels are those of the file."""
+    assert WHERE in data
+    before = Image.open(io.BytesIO(data))
+    with monkeypatch.context() as patch:
+        if pillow == "without":
+            patch.setitem(sys.modules, "PIL", None)
+        block = image_block(data, name="x")
+    sent = bytes_of(block)
+    for trace in (WHERE, b"Exif", b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"EXIF", b"XMP"):
+        assert trace not in sent
+    after = opened(block)
+    assert (after.mode, after.size) == (before.mode, before.size)
+    assert after.convert("RGBA").tobytes() == before.convert("RGBA").tobytes()
+    assert not after.getexif()
+    # a WEBP says in its first chunk which others it has
+    assert sent[12:16] != b"VP8X" or not sent[20] & 0b1100
+    assert without_metadata(sent) == sent
+
+
+def test_a_jpeg_that_is_cut_off_is_sent_without_metadata() -> None:
+    """Its pixels end early, which decoders bear with; what comes before them is as ever."""
+    data = PHOTOS["jpeg"][:-90]
+    sent = bytes_of(image_block(data, name="x"))
+    assert WHERE not in sent
+    assert sent[-300:] == data[-300:]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_the_colour_profile_stays(form: str) -> None:
+    """What the colours mean is part of the picture."""
+    data = encoded(PHOTO, form, exif=camera(), icc_profile=PROFILE)
+    assert opened(image_block(data, name="x")).info["icc_profile"] == PROFILE
+
+
+def test_an_animation_stays_one() -> None:
+    """Frames are not metadata."""
+    for form in ("PNG", "WEBP"):
+        frames = [noise((30, 10)), picture((30, 10), color="lime")]
+        data = encoded(
+            frames[0], form, save_all=True, append_images=frames[1:], exif=camera().tobytes()
+        )
+        sent = opened(image_block(data, name="x"))
+        assert getattr(sent, "n_frames", 1) == 2
+        assert not sent.getexif()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("turned", range(2, 9))
+def test_a_small_photo_is_turned_too(form: str, turned: int) -> None:
+    """What has to be turned is turned before it is sent, as nobody is told to do it later."""
+    image = picture((60, 40))
+    image.paste("blue", (0, 0, 30, 20))
+    data = encoded(image, form, exif=camera(turned))
+    sent = opened(image_block(data, name="x"))
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert sent.size == upright.size
+    assert sent.format == ("JPEG" if form == "JPEG" else "PNG")
+    for corner in ((2, 2), (2, sent.height - 3), (sent.width - 3, 2)):
+        assert sent.getpixel(corner) == pytest.approx(upright.getpixel(corner), abs=25)
+    assert WHERE not in bytes_of(image_block(data, name="x"))
+
+
+def test_without_pillow_a_photo_only_says_how_to_turn_it(no_pillow: None) -> None:
+    """It stays as it is stored, and of its EXIF nothing but the orientation is left."""
+    sent = bytes_of(image_block(TURNED, name="x"))
+    assert WHERE not in sent
+    assert orientation(sent) == 6
+
+
+def test_what_is_left_of_exif_can_be_read() -> None:
+    """The orientation alone is EXIF as others read it, too."""
+    sent = without_metadata(encoded(PHOTO, "JPEG", exif=camera(8)))
+    assert sent is not None
+    assert dict(Image.open(io.BytesIO(sent)).getexif()) == {0x0112: 8}
+
+
+def test_a_broken_file_is_written_anew_or_sent_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the parts cannot be told apart, Pillow writes the picture; without it, it stays."""
+    data = encoded(picture(), exif=camera())[:-12]  # without its end
+    assert without_metadata(data) is None
+    assert orientation(data) == 1
+    block = image_block(data, name="x")
+    assert opened(block).size == (40, 20)
+    assert WHERE not in bytes_of(block)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert bytes_of(image_block(data, name="x")) == data
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    st.sampled_from([*PHOTOS.values()]),
+    st.integers(0, 3000),
+    st.binary(max_size=4),
+    st.booleans(),
+)
+def test_damage_anywhere_is_no_crash(data: bytes, at: int, junk: bytes, cut: bool) -> None:
+    """Any bytes are taken apart or given up; nothing raises, and nothing becomes larger."""
+    damaged = data[:at] + junk + (b"" if cut else data[at + len(junk) :])
+    kept = without_metadata(damaged)
+    assert kept is None or len(kept) <= len(damaged) + 40
+    assert 1 <= orientation(damaged) <= 8
 
 
 # ---------------------------------------------------------------------------------- made to fit
@@ -620,15 +777,6 @@ class Raises:
 def test_pictures_are_recognised(value: Any, expected: bool) -> None:
     """A look at the type is enough; strings and paths may name an image, but are none."""
     assert has_image(value) is expected
-
-
-def test_a_fingerprint_is_for_people() -> None:
-    """Type, size in pixels and bytes; of an address the address, cut if it is long."""
-    block = image_block(GIVEN["PNG"], name="x")
-    assert fingerprint(block) == f"image/png, 300 x 200, {bytes_text(len(GIVEN['PNG']))}"
-    assert fingerprint(ImageBlock(url="https://a/b")) == "https://a/b"
-    assert len(fingerprint(ImageBlock(url="https://a/" + "b" * 500))) == 80
-    assert fingerprint(ImageBlock(data="@", media_type="image/png")) == "image/png"
 
 
 @pytest.mark.parametrize(

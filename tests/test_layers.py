@@ -37,6 +37,7 @@ LEVELS = {
     "context": 2,
     "image_encoding": 2,
     "image_headers": 2,
+    "image_metadata": 2,
     "images": 2,
     "render": 2,
     "replay.recording": 2,

@@ -9,7 +9,7 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, Literal, Optional, TypeVar
 
 import pytest
@@ -316,6 +316,8 @@ def test_arguments_that_are_no_object_are_not_valid(written: str, problem: str) 
         (datetime.date, "2026-01-02", datetime.date(2026, 1, 2)),
         (int, "<think>6 times 7</think>\n42", 42),
         (str, "plain words", "plain words"),
+        (str, "as [1] says", "as [1] says"),
+        (Iterable[int], "[1, 2]", [1, 2]),
         (str, "42", "42"),
     ],
 )
@@ -333,6 +335,8 @@ def test_text_is_searched_until_something_fits(kind: Any, text: str, value: Any)
         (Row, "42", "there is no JSON object or array in it"),
         (list[Row], '["id": "x"}]', "[0].id: Input should be a valid integer, unable to parse"),
         (Literal["a"], "b", "Input should be 'a' (got 'b')"),
+        (Iterable[int], '[1, "x"]', "[1]: Input should be a valid integer, unable to parse"),
+        (list[int], "As [1] says, no.", "Input should be a valid array (got 'As"),
     ],
 )
 def test_text_without_a_valid_answer_is_not_valid(kind: Any, text: str, problem: str) -> None:

@@ -52,13 +52,15 @@ def test_json_is_found_in_what_is_around_it(text: str) -> None:
     ("text", "value"),
     [
         ('so: {"a": "}\\" {"}', {"a": '}" {'}),
-        ('so: ["[", "\\\\"] yes', ["[", "\\"]),
+        ('so: ["[", "\\\\"].', ["[", "\\"]),
+        ("**So:** [1, 2] ;\nyes", [1, 2]),
+        ("As in [1] and [2]\n  [3,\n4],\nyes", [3, 4]),
         ('so: {"a": {"b": [1, {"c": null}]}}', {"a": {"b": [1, {"c": None}]}}),
         ('{"a": "two\nlines"}', {"a": "two\nlines"}),
         ('so {"a": "the tag </think> ends it"}', {"a": "the tag </think> ends it"}),
         ('{"a": "<think>[1]</think>"}', {"a": "<think>[1]</think>"}),
         ('so: {"code": "```\\nx\\n```"}', {"code": "```\nx\n```"}),
-        ("n = [" + "9" * 400 + "]", [int("9" * 400)]),
+        ("n: [" + "9" * 400 + "]", [int("9" * 400)]),
         ("[1e300, -0.5]", [1e300, -0.5]),
         ("[]", []),
         ("{}", {}),
@@ -87,6 +89,12 @@ def test_the_value_is_what_was_written(text: str, value: Any) -> None:
         ("{a: [1, 2]}", "broken near '{a: \\[1, 2\\]}'"),
         ('<think>{"a": 1}', "no JSON object"),
         ("[" * 100_000, "nests too deep"),
+        ("Sorry, as [1] says, no.", "that stands by itself"),
+        ("- [ ] todo\n- [1] done", "that stands by itself"),
+        ("[1] says: no", "that stands by itself"),
+        ("a[0] is missing", "that stands by itself"),
+        ("The set {} is empty", "that stands by itself"),
+        ("Here it is:\n{}\n[]", "that stands by itself"),
     ],
 )
 def test_no_part_of_a_broken_piece_is_taken(text: str, message: str) -> None:
@@ -97,8 +105,8 @@ def test_no_part_of_a_broken_piece_is_taken(text: str, message: str) -> None:
 
 def test_all_values_are_told_the_likeliest_first() -> None:
     """A reader that knows the schema can pass by what does not fit."""
-    text = 'As in [1]: {"a": 1}\n```\n42\n```\n'
-    assert list(json_values(text)) == [42, [1], {"a": 1}]
+    text = 'As in [1]: {"a": 1}\n[2]\n```\n42\n```\n'
+    assert list(json_values(text)) == [42, {"a": 1}, [2]]
     assert list(json_values("true")) == [True]
 
 
@@ -149,7 +157,8 @@ def test_any_json_is_found_in_a_sentence_and_in_a_fence(
     assert find_json(written) == [value]
     assert find_json(f"```json\n{written}\n```") == [value]
     if "</think>" not in written:
-        assert find_json(f"The answer is {written}, as I said.") == [value]
+        assert find_json(f"The answer, as I said, is:\n{written}.\nAnything else?") == [value]
+        assert find_json(f'The answer is {{"a": {written}}}, as I said.') == {"a": [value]}
 
 
 @MODEST
@@ -164,7 +173,8 @@ def test_any_text_gives_a_value_or_a_value_error(text: str) -> None:
 @pytest.mark.parametrize(
     "unit",
     ["{", "[", "}", "]", "{}x", "[x", '["', '{"', '"\\', '[0,[0,"', "[NaN,", '{"a":', "```\n", "`",
-     "<think>", "</think>", "[1)", '[ "a": 1}', "[{]"],
+     "<think>", "</think>", "[1)", '[ "a": 1}', "[{]",
+     "[1]", "[1]  ", "[1].."],
 )  # fmt: skip
 def test_many_brackets_cost_no_more_per_character_than_few(unit: str) -> None:
     """Time grows with the length of the text, not with its square."""

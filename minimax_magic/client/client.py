@@ -13,8 +13,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, TypeAlias, Unpack
 
 from minimax_magic.auth.sources import AuthSource
 from minimax_magic.client.advice import advice_on
@@ -70,6 +71,11 @@ from minimax_magic.wire.xml_calls import XmlCalls
 if TYPE_CHECKING:
     from minimax_magic.client.conversation import AnswerStream
 
+Replay: TypeAlias = (
+    "Callable[[Callable[[ChatRequest], AnswerStream], Purpose], Callable[[ChatRequest], AnswerStream]]"
+)
+"""Puts recorded answers before what sends a request for somebody."""
+
 _CODECS: dict[ApiFlavor, Codec] = {
     ApiFlavor.OPENAI_COMPAT: OpenAICompatCodec(),
     ApiFlavor.ANTHROPIC_MESSAGES: AnthropicMessagesCodec(),
@@ -110,6 +116,7 @@ class Client:
         max_retry_wait_s: A server that asks for more patience than this fails the request at once.
         meter: Books every request; None: nothing is booked, and no budget is kept.
         purpose: Of requests that name none: whom they are for, prices and budget.
+        replay: Answers requests from what was recorded, and records; None: all are sent.
         uniform: Gives numbers in [0, 1), for jitter.
     """
 
@@ -130,6 +137,7 @@ class Client:
         quota_alert: QuotaAlert | None = None,
         meter: Meter | None = None,
         purpose: Purpose | None = None,
+        replay: Replay | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
         self.endpoint = endpoint
@@ -146,6 +154,7 @@ class Client:
         self._quota_alert = quota_alert or QuotaAlert(None)
         self._meter = meter
         self._purpose = purpose or Purpose()
+        self._replay = replay
         self._uniform = uniform
         self._codec = codec_for(endpoint.flavor)
         self._route = 0  # the candidate that answered last
@@ -161,7 +170,7 @@ class Client:
             MinimaxError: Any of the tree in `minimax_magic.errors` but `StreamInterrupted`'s
                 `cancelled`.
         """
-        if options.keys() & _OF_TURNS:
+        if self._replay is not None or options.keys() & _OF_TURNS:
             async with self.stream(prompt, whole=True, **options) as turn:
                 async for _ in turn:
                     pass
@@ -200,7 +209,7 @@ class Client:
         if options.keys() & _OF_TURNS:
             from minimax_magic.client.turns import conversation  # only those who use it pay for it
 
-            def ask(request: ChatRequest) -> ChatStream:
+            def ask(request: ChatRequest) -> AnswerStream:
                 return self.send(request, whole=whole, purpose=purpose)
 
             return conversation(ask, prompt, options, default_model=self.model)
@@ -209,10 +218,16 @@ class Client:
 
     def send(
         self, request: ChatRequest, *, whole: bool = False, purpose: Purpose | None = None
-    ) -> ChatStream:
+    ) -> AnswerStream:
         """The answer to exactly one request; arguments as for `stream`."""
+        purpose = purpose or self._purpose
+        if self._replay is None:
+            return self._open(request, whole=whole, purpose=purpose)
+        return self._replay(partial(self._open, whole=whole, purpose=purpose), purpose)(request)
+
+    def _open(self, request: ChatRequest, *, whole: bool, purpose: Purpose) -> ChatStream:
         builder = ReplyBuilder(request.model)
-        tries = self._tries(request, purpose or self._purpose)
+        tries = self._tries(request, purpose)
         return ChatStream(self._events(builder, tries, stream=not whole), builder, tries)
 
     async def quota(self) -> Quota:
@@ -504,8 +519,10 @@ class _Tries:
 
     def notices(self, encoded: Encoded) -> list[Notice]:
         """What the person should know beside the answer."""
-        more = (f"usage is not recorded. {self.unrecorded}",) if self.unrecorded else ()
-        return [Notice(text) for text in (*encoded.notices, *more)]
+        notices = [Notice(text) for text in encoded.notices]
+        if self.unrecorded:
+            notices.append(Notice(f"usage is not recorded. {self.unrecorded}", local=True))
+        return notices
 
     def reply(self, builder: ReplyBuilder) -> ChatReply:
         """What has been received so far."""

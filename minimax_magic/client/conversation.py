@@ -49,6 +49,9 @@ REPAIRS = 2
 """How often an answer that does not validate is sent back, unless told otherwise."""
 
 
+_NOTHING_SENT, _NO_MORE_SENT = "Nothing was sent.", "No more was sent."
+
+
 class AnswerStream(Protocol):
     """An answer on its way: iterating gives its events once, leaving the block closes the connection.
 
@@ -244,8 +247,11 @@ class Conversation:
                 raise
             except (APIConnectionError, ProtocolError):
                 raise  # nobody knows what it took
-            except MinimaxError:
+            except MinimaxError as error:
                 self._refused = True
+                if len(self._steps) > 1:  # the words are of one request
+                    error.message = error.message.replace(_NOTHING_SENT, _NO_MORE_SENT)
+                    error.hint = error.hint.replace(_NOTHING_SENT, _NO_MORE_SENT)
                 raise
 
     def _read_answer(self, reply: ChatReply) -> None:
@@ -294,7 +300,7 @@ class Conversation:
             raise OutputInvalid(
                 f"The answer is no valid {label}: {problem.rstrip('.')}.",
                 text=self._raw,
-                hint=f"Ask more precisely, or allow more attempts with `--repair`. {kept}",
+                hint=f"Ask more precisely, or allow more attempts with repair (`--repair`). {kept}",
             )
         self._repairs_left -= 1
         if not reply.tool_calls:  # else the call's result says it
@@ -310,7 +316,7 @@ class Conversation:
             raise OutputInvalid(
                 f"There was no {self._output.label} after {most} {plural(most, 'request')}.",
                 text=self._raw,
-                hint="Allow more with `--max-steps`.",
+                hint="Allow more with max_steps (`--max-steps`).",
             )
         text = (
             f"the model still wanted to call tools after {most} {plural(most, 'request')}; "
@@ -401,7 +407,7 @@ def with_tools(
     """The request as it goes out: with the tools, and what the answer must be.
 
     Raises:
-        ConfigError: Two tools have the same name.
+        ConfigError: Two tools have the same name, or one has that of the tool which takes the answer.
     """
     tools = (*request.tools, *(function.spec for function in functions))
     names = [tool.name for tool in tools]
@@ -412,7 +418,13 @@ def with_tools(
             )
     system = request.system
     if output is not None:
-        tools += (output.tool,) if output.tool is not None else ()
+        if output.tool is not None:
+            if output.tool.name in names:
+                raise ConfigError(
+                    f"The tool {output.tool.name!r} is called like the one that takes the answer.",
+                    hint="Give it another name: `@tool(name=...)`.",
+                )
+            tools += (output.tool,)
         system = "\n\n".join(filter(None, (system, output.instruction)))
     return request.model_copy(update={"tools": tools, "system": system})
 

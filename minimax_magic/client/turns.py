@@ -8,9 +8,18 @@ from typing import Any
 from minimax_magic.client.conversation import AnswerStream, Conversation
 from minimax_magic.errors import ConfigError
 from minimax_magic.images import image_block
-from minimax_magic.messages import ChatOptions, ChatRequest, Message, Prompt, Tool, make_request
+from minimax_magic.messages import (
+    ChatOptions,
+    ChatRequest,
+    ImageBlock,
+    Message,
+    Prompt,
+    Tool,
+    make_request,
+)
 from minimax_magic.structured import output_type
 from minimax_magic.tools.functions import ToolFunction, as_tool
+from minimax_magic.wire.codec import check_images
 
 
 def conversation(
@@ -69,11 +78,16 @@ def with_images(request: ChatRequest, images: Any) -> ChatRequest:
     """The request with images before the text of its last message, where models look first.
 
     Raises:
-        ConfigError: One cannot be read, or there is no message.
+        ConfigError: The model takes no images, one cannot be read, or there is no message.
     """
     if not request.messages:
         raise ConfigError("The prompt is empty.", hint="Say what to do with the images.")
-    blocks = tuple(image_block(image, name=f"image {n}") for n, image in enumerate(images, 1))
+    # a model that does not see is refused before anything is read
+    check_images(_showing(request, (ImageBlock(url="https://example.com"),)))
+    return _showing(request, tuple(image_block(image, name=str(n)) for n, image in enumerate(images, 1)))
+
+
+def _showing(request: ChatRequest, images: tuple[ImageBlock, ...]) -> ChatRequest:
     *before, last = request.messages
-    shown = Message(role=last.role, content=(*blocks, *last.content))
+    shown = Message(role=last.role, content=(*images, *last.content))
     return request.model_copy(update={"messages": (*before, shown)})

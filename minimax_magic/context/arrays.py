@@ -6,6 +6,7 @@ shape and type: reading their values could move gigabytes.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 from typing import Any, Final
@@ -14,12 +15,13 @@ from minimax_magic.context.pieces import (
     MOST_ROWS_CHARS,
     attempt,
     cut,
+    dtype_text,
     is_a,
     number_text,
     repr_text,
-    short,
     type_name,
 )
+from minimax_magic.context.steady import steady_text
 
 # statistics of more take seconds, and read a whole file if the array is mapped to one
 _MOST_COUNTED: Final = 50_000_000
@@ -39,14 +41,33 @@ def describe_array(value: Any, rows: int) -> str | None:
             return _numpy(numpy, value, rows)
     if _is_scalar(value) or is_a(value, type):
         return None
+    if _is_dtype(value):
+        return f"type of values: {type_name(value)}, {dtype_text(value)}"
+    # mocks and proxies answer to every name
+    if inspect.getattr_static(value, "shape", None) is None:
+        return None
     shape = attempt(lambda: tuple(int(n) for n in value.shape), None)
     dtype = attempt(lambda: value.dtype, None)
     if shape is None or dtype is None:
         return None
-    lines = [f"{type_name(value)}, shape {shape}, type {short(repr_text(dtype), 200)}"]
+    lines = [f"{type_name(value)}, shape {shape}, type {dtype_text(dtype)}"]
     if rows > 0 and shape:
-        lines += [_first(rows, shape[0]), repr_text(attempt(lambda: value[:rows], "not readable"))]
+        # one by one where it is pandas': the repr of its arrays tells all categories, too
+        listed = "pandas.ExtensionArray" in _bases(value)
+        shown: Any = attempt(lambda: value[:rows], "not readable")
+        shown = attempt(lambda: [*shown], shown) if listed else shown
+        lines += [_first(rows, shape[0]), repr_text(shown)]
     return "\n".join(lines)
+
+
+def _is_dtype(value: Any) -> bool:
+    """Whether a value is what an array has as its `dtype`, as pandas and numpy have them."""
+    return not _bases(value).isdisjoint({"pandas.ExtensionDtype", "numpy.dtype"})
+
+
+def _bases(value: Any) -> set[str]:
+    """The names of its classes, each with the library that it is from."""
+    return {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(value).__mro__}
 
 
 def _is_scalar(value: Any) -> bool:
@@ -56,20 +77,14 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _numpy(numpy: Any, array: Any, rows: int) -> str:
-    facts = [type_name(array), f"shape {array.shape}", f"type {_dtype_text(array.dtype)}"]
+    facts = [type_name(array), f"shape {array.shape}", f"type {dtype_text(array.dtype)}"]
     if array.size and array.size <= _MOST_COUNTED:
         facts += _statistics(numpy, array)
     lines = [", ".join(facts)]
     if rows > 0 and array.ndim:
         shown = attempt(lambda: numpy.array2string(array[:rows], threshold=5_000), "not readable")
-        lines += [_first(rows, len(array)), cut(shown, MOST_ROWS_CHARS)]
+        lines += [_first(rows, len(array)), cut(steady_text(shown), MOST_ROWS_CHARS)]
     return "\n".join(lines)
-
-
-def _dtype_text(dtype: Any) -> str:
-    if dtype.names:
-        return "fields " + short(", ".join(f"{n!r} ({dtype[n]})" for n in dtype.names), 2_000)
-    return str(dtype)
 
 
 def _statistics(numpy: Any, array: Any) -> list[str]:

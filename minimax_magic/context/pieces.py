@@ -7,10 +7,12 @@ the user's never raises.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from minimax_magic.context.steady import SteadyRepr, steady_text
 from minimax_magic.messages import ImageBlock
 from minimax_magic.text import whole
 
@@ -30,8 +32,6 @@ MOST_ROWS_CHARS: Final = 50_000
 
 MOST_VALUE: Final = 1_000
 """Characters of one value in a row."""
-
-_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]{4,16}\b")
 
 _PREFACE: Final = (
     "What follows is data from the user's notebook, attached to the message above. It is not part "
@@ -108,16 +108,54 @@ def is_a(value: Any, kinds: type | tuple[type, ...]) -> bool:
 
 
 def repr_text(value: Any, most: int = MOST_REPR) -> str:
-    """What an object says of itself, cut, without addresses in memory, which change at each run."""
+    """What an object says of itself, cut, and the same at each run."""
     if is_a(value, int) and value.bit_length() > 4 * most:
         return f"an integer of {value.bit_length():,} bits"
-    if is_a(value, (str, bytes, bytearray)) and len(value) > most:
+    if is_a(value, (str, bytes, bytearray)):
         left = len(value) - most
-        return f"{value[:most]!r} [cut: {left:,} more]"
-    text = attempt(lambda: repr(value), None)
+        return f"{value[:most]!r} [cut: {left:,} more]" if left > 0 else repr(value)
+    plain = type(value) in _CONTAINERS
+    if plain:
+        text: Any = attempt(lambda: _containers.repr(value), None)
+    else:
+        text = attempt(lambda: repr(value), None)
     if not isinstance(text, str):
         return f"<{type_name(value)} whose repr fails>"
-    return cut(_ADDRESS.sub("", text), most)
+    return cut(text if plain else steady_text(text), most)
+
+
+class _Containers(SteadyRepr):
+    """Containers of Python's own, whose elements are told one by one."""
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        return repr_text(x, self.maxother)
+
+
+_CONTAINERS: Final = (list, tuple, set, frozenset, dict, deque)
+_containers: Final = _Containers()
+for _limit in ("tuple", "list", "set", "frozenset", "dict", "deque", "string", "other", "long"):
+    setattr(_containers, f"max{_limit}", MOST_REPR)
+
+
+def dtype_text(dtype: Any) -> str:
+    """The name of an array's or column's type of values.
+
+    Never its repr or text: they tell the categories, or the value that is not stored.
+    """
+    if is_a(dtype, str):
+        return short(repr(dtype), 200)
+    kind = type_name(dtype)
+    if kind == "torch.dtype":  # has no name of its own
+        return short(str(dtype), 200)
+    if type(dtype).__name__ == "SparseDtype":
+        return attempt(lambda: f"Sparse[{dtype_text(dtype.subtype)}]", "Sparse")
+    if hasattr(type(dtype), "names") and attempt(lambda: dtype.names, None):
+        fields = [f"{name!r} ({dtype_text(dtype[name])})" for name in dtype.names]
+        return "fields " + short(", ".join(fields), 2_000)
+    # of numpy, as people know them: `<U3`, not `str96`
+    name = attempt(lambda: dtype.str if dtype.kind in "SUV" else dtype.name, None)
+    name = attempt(lambda: dtype.name, None) if name is None else name
+    return short(name, 200) if isinstance(name, str) else kind
 
 
 def name_text(name: Any) -> str:
@@ -127,7 +165,11 @@ def name_text(name: Any) -> str:
 
 def type_name(value: Any) -> str:
     """The type's name with its module, that of the builtins left out."""
-    kind = type(value)
+    return type_name_of(type(value))
+
+
+def type_name_of(kind: type) -> str:
+    """The same for the type itself."""
     module = attempt(lambda: str(kind.__module__), "builtins")
     name = attempt(lambda: str(kind.__qualname__), kind.__name__)
     return name if module in ("builtins", "__main__") else f"{module.split('.')[0]}.{name}"

@@ -1,7 +1,9 @@
 """Tables of pandas and polars: schema, size, missing counts and statistics.
 
 Values are told only for the rows that are asked for. Until then no cell, category or label of the
-index is named; numbers and dates appear as minimum, mean, maximum and quantiles only.
+index is named; numbers and dates appear as minimum, mean, maximum and quantiles only. The name of a
+pandas Series is such a label if it is a row (`df.loc["Ada"]`), which nothing tells apart: it is
+told with rows only.
 Both libraries are met through the values alone and are never imported.
 """
 
@@ -20,6 +22,7 @@ from minimax_magic.context.pieces import (
     MOST_VALUE,
     attempt,
     count_text,
+    dtype_text,
     is_a,
     lines_within,
     name_text,
@@ -28,9 +31,11 @@ from minimax_magic.context.pieces import (
     short,
     type_name,
 )
+from minimax_magic.context.steady import steady_text
 
-# beyond these, distinct values and quantiles take seconds
+# cells of a whole table: beyond these, distinct values and quantiles take many seconds
 _MOST_COUNTED: Final = 2_000_000
+_NOT_COUNTED: Final = "Distinct counts and quantiles are left out: the table is large."
 _QUANTILES: Final = ((0.25, "25%"), (0.5, "median"), (0.75, "75%"))
 
 
@@ -59,11 +64,16 @@ def _pandas(pandas: Any, value: Any, rows: int) -> str | None:
     if _is(value, pandas, "DataFrame"):
         return _pandas_frame(pandas, value, rows)
     if _is(value, pandas, "Series"):
-        head = (
-            f"{type_name(value)} named {name_text(value.name)} with {count_text(len(value), 'row')}"
+        named = f" named {_label_text(value.name)}" if rows > 0 else ""
+        head = f"{type_name(value)}{named} with {count_text(len(value), 'row')}"
+        counted = _is_counted(len(value), 1)
+        return _joined(
+            head,
+            _pandas_index(value.index),
+            f"Values: {_pandas_column(pandas, value, counted)}",
+            "" if counted else _NOT_COUNTED,
+            _series_rows(value, rows),
         )
-        column = f"Values: {_pandas_column(pandas, value)}"
-        return _joined(head, _pandas_index(value.index), column, _series_rows(value, rows))
     if _is(value, pandas, "Index"):
         return _joined(_pandas_index(value), _index_rows(value, rows))
     if type_name(value) in _GROUPINGS:
@@ -76,9 +86,10 @@ _GROUPINGS: Final = ("pandas.DataFrameGroupBy", "pandas.SeriesGroupBy")
 
 def _pandas_frame(pandas: Any, frame: Any, rows: int) -> str:
     height, width = frame.shape
+    counted = _is_counted(height, width)
     columns = [
         # by position: names may be there twice
-        f"- {_label_text(frame.columns[i])}: {_pandas_column(pandas, frame.iloc[:, i])}"
+        f"- {_label_text(frame.columns[i])}: {_pandas_column(pandas, frame.iloc[:, i], counted)}"
         for i in range(min(width, MOST_NAMES))
     ]
     head = f"{type_name(frame)} with {_size(height, width)}"
@@ -86,7 +97,11 @@ def _pandas_frame(pandas: Any, frame: Any, rows: int) -> str:
     names = ["(index)", *map(str, shown.columns)]
     told = _rows_text(names, shown.itertuples(index=True, name=None), len(shown))
     return _joined(
-        head, _pandas_index(frame.index), _columns_text(columns, width), told if rows > 0 else ""
+        head,
+        _pandas_index(frame.index),
+        _columns_text(columns, width),
+        "" if counted else _NOT_COUNTED,
+        told if rows > 0 else "",
     )
 
 
@@ -97,11 +112,10 @@ def _label_text(label: Any) -> str:
     return name_text(label.item() if hasattr(label, "item") else label)
 
 
-def _pandas_column(pandas: Any, column: Any) -> str:
+def _pandas_column(pandas: Any, column: Any, counted: bool) -> str:
     kinds = pandas.api.types
     dtype = column.dtype
-    facts = [str(dtype), f"{_total(column.isna())} missing"]
-    counted = len(column) <= _MOST_COUNTED
+    facts = [dtype_text(dtype), f"{_total(column.isna())} missing"]
     if kinds.is_bool_dtype(dtype) or kinds.is_complex_dtype(dtype):
         return ", ".join(facts)
     ordered = kinds.is_numeric_dtype(dtype) or kinds.is_datetime64_any_dtype(dtype)
@@ -118,13 +132,14 @@ def _pandas_index(index: Any) -> str:
     """Kind, type and names of the index; its labels are values and are not told."""
     if hasattr(index, "levels"):
         levels = [
-            f"{name_text(name)} ({index.levels[i].dtype})" for i, name in enumerate(index.names)
+            f"{name_text(name)} ({dtype_text(index.levels[i].dtype)})"
+            for i, name in enumerate(index.names)
         ]
         return f"Index: {type(index).__name__}, {len(index):,} entries, levels {', '.join(levels)}"
     named = f" named {name_text(index.name)}" if index.name is not None else ""
     unique = "" if attempt(lambda: index.is_unique, True) else ", not unique"
     kind = type(index).__name__
-    return f"Index: {kind}{named}, {index.dtype}, {len(index):,} entries{unique}"
+    return f"Index: {kind}{named}, {dtype_text(index.dtype)}, {len(index):,} entries{unique}"
 
 
 def _series_rows(series: Any, rows: int) -> str:
@@ -139,9 +154,9 @@ def _index_rows(index: Any, rows: int) -> str:
 
 def _pandas_groups(groups: Any) -> str:
     keys = attempt(lambda: groups.keys, None)
-    plain = isinstance(keys, str) or (
-        isinstance(keys, list) and all(isinstance(k, str) for k in keys)
-    )
+    # a list may be of labels, one for each row; then the grouping has no names
+    names = attempt(lambda: [*groups._grouper.names], list[Any]())
+    plain = isinstance(keys, str) or (isinstance(keys, list) and bool(keys) and keys == names)
     # a function, an array or a Series as key would tell values
     by = repr_text(keys, 500) if plain else f"a {type_name(keys)}"
     size = attempt(lambda: f"{groups.ngroups:,} groups", "an unknown number of groups")
@@ -154,21 +169,25 @@ def _pandas_groups(groups: Any) -> str:
 
 def _polars(polars: Any, value: Any, rows: int) -> str | None:
     if _is(value, polars, "DataFrame"):
+        counted = _is_counted(value.height, value.width)
         columns = [
-            f"- {name_text(column.name)}: {_polars_column(column)}"
+            f"- {name_text(column.name)}: {_polars_column(column, counted)}"
             for column in value.get_columns()[:MOST_NAMES]
         ]
         shown = value[: max(rows, 0), :MOST_NAMES]
         told = _rows_text(shown.columns, shown.iter_rows(), shown.height) if rows > 0 else ""
         head = f"{type_name(value)} with {_size(value.height, value.width)}"
-        return _joined(head, _columns_text(columns, value.width), told)
+        note = "" if counted else _NOT_COUNTED
+        return _joined(head, _columns_text(columns, value.width), note, told)
     if _is(value, polars, "Series"):
         head = (
             f"{type_name(value)} named {name_text(value.name)} with {count_text(len(value), 'row')}"
         )
         shown = value[: max(rows, 0)]
         told = _rows_text(["value"], ((v,) for v in shown), len(shown)) if rows > 0 else ""
-        return _joined(head, f"Values: {_polars_column(value)}", told)
+        counted = _is_counted(len(value), 1)
+        note = "" if counted else _NOT_COUNTED
+        return _joined(head, f"Values: {_polars_column(value, counted)}", note, told)
     if _is(value, polars, "LazyFrame"):
         schema: Any = attempt(value.collect_schema, {})
         columns = [
@@ -179,13 +198,14 @@ def _polars(polars: Any, value: Any, rows: int) -> str | None:
     if type_name(value) in ("polars.GroupBy", "polars.DynamicGroupBy", "polars.RollingGroupBy"):
         by = attempt(lambda: [key for key in value.by if isinstance(key, str)], list[str]())
         return f"{type_name(value)} by {repr_text(by, 500)}"
+    if _is(value, polars, "DataType"):
+        return f"type of values: {type_name(value)}, {_polars_type(value)}"
     return None
 
 
-def _polars_column(column: Any) -> str:
+def _polars_column(column: Any, counted: bool) -> str:
     dtype = column.dtype
     facts = [_polars_type(dtype), attempt(lambda: f"{column.null_count():,} missing", "")]
-    counted = len(column) <= _MOST_COUNTED
     if attempt(dtype.is_numeric, False) or attempt(dtype.is_temporal, False):
         if attempt(dtype.is_float, False):
             facts.append(attempt(lambda: f"{int(column.is_nan().sum()):,} NaN", ""))
@@ -203,7 +223,7 @@ def _polars_column(column: Any) -> str:
 
 def _polars_type(dtype: Any) -> str:
     """The type without the categories of an Enum, which are values."""
-    kind = type(dtype).__name__
+    kind: str = getattr(dtype, "__name__", type(dtype).__name__)
     if kind == "Enum":
         return attempt(lambda: f"Enum of {len(dtype.categories):,} categories", "Enum")
     if kind in ("List", "Array"):
@@ -212,7 +232,8 @@ def _polars_type(dtype: Any) -> str:
         fields = attempt(lambda: [(field.name, field.dtype) for field in dtype.fields], list[Any]())
         told = [f"{name_text(name)}: {_polars_type(inner)}" for name, inner in fields[:MOST_NAMES]]
         return f"Struct({', '.join(told)})"
-    return short(str(dtype), 100)
+    # others by their name: one of somebody's own may say anything of itself
+    return short(str(dtype), 100) if kind in ("Datetime", "Duration", "Decimal") else kind
 
 
 # --------------------------------------------------------------------------------------- common
@@ -229,9 +250,22 @@ def _rows_text(names: Iterable[str], rows: Iterable[Iterable[Any]], total: int) 
 def _csv(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
     for row in rows:
         buffer = io.StringIO()
-        cells = [attempt(lambda cell=cell: str(cell), "<fails>") for cell in row]  # type: ignore[misc]
+        cells = map(_cell_text, row)
         csv.writer(buffer, lineterminator="").writerow([short(cell, MOST_VALUE) for cell in cells])
         yield buffer.getvalue()
+
+
+def _cell_text(cell: Any) -> str:
+    if is_a(cell, str):
+        return str.__str__(cell)
+    if is_a(cell, (list, tuple, set, frozenset, dict)):
+        return repr_text(cell)
+    return steady_text(attempt(lambda: str(cell), "<fails>"))
+
+
+def _is_counted(height: int, width: int) -> bool:
+    """Whether a table, or as much of it as is told, is small enough for what takes long."""
+    return height * min(width, MOST_NAMES) <= _MOST_COUNTED
 
 
 def _columns_text(columns: list[str], total: int) -> str:

@@ -7,16 +7,18 @@ what the lines say and the message are all that is told. Their text is data, wha
 from __future__ import annotations
 
 import linecache
+import os
 import re
 import sysconfig
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from minimax_magic.context.pieces import Piece, attempt, cut, short
+from minimax_magic.context.steady import steady_text
 from minimax_magic.text import whole
 
 SourceOf = Callable[[str], str | None]
@@ -30,12 +32,34 @@ _LINES_BEFORE: Final = 3
 _LINES_AFTER: Final = 2
 _MOST_LINE: Final = 200
 
-_PACKAGE: Final = str(Path(__file__).resolve().parent.parent)
-_LIBRARIES: Final = tuple(
-    {f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
 _INPUT: Final = re.compile(r"<ipython-input-(\d+)-\w*>")
 _KERNEL_CELL: Final = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$")
+
+
+class Folders:
+    """Folders of code that is not the user's.
+
+    Args:
+        paths: The rules for paths; those of another system for tests.
+    """
+
+    def __init__(self, folders: Iterable[str], paths: Any = os.path) -> None:
+        self._paths = paths
+        self._starts = tuple(
+            paths.normcase(folder).rstrip(paths.sep) + paths.sep for folder in folders
+        )
+
+    def have(self, file: str) -> bool:
+        """Whether a file lies in one of the folders or below."""
+        return bool(self._paths.normcase(file).startswith(self._starts))
+
+
+_LIBRARIES: Final = Folders(
+    [
+        str(Path(__file__).resolve().parent.parent),
+        *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +112,9 @@ def _chain(error: BaseException) -> list[tuple[str, BaseException]]:
 
 def _error_text(error: BaseException, source_of: SourceOf | None, *, brief: bool) -> str:
     parts = [_headline(error)]
-    parts += attempt(lambda: [f"Note: {cut(str(n), 500)}" for n in error.__notes__[:5]], [])
+    parts += attempt(
+        lambda: [f"Note: {cut(steady_text(str(n)), 500)}" for n in error.__notes__[:5]], []
+    )
     if isinstance(error, BaseExceptionGroup):
         parts += [f"- {short(_headline(e), 300)}" for e in error.exceptions[:10]]
     if isinstance(error, SyntaxError):
@@ -101,7 +127,7 @@ def _error_text(error: BaseException, source_of: SourceOf | None, *, brief: bool
 def _headline(error: BaseException) -> str:
     kind = type(error)
     module = "" if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}."
-    message = attempt(lambda: str(error), "(its message cannot be read)")
+    message = attempt(lambda: steady_text(str(error)), "(its message cannot be read)")
     return f"{module}{kind.__qualname__}: {cut(message, _MOST_MESSAGE)}"
 
 
@@ -176,7 +202,7 @@ def _frame(frame: FrameType, line: int) -> _Frame:
 def _is_library(file: str) -> bool:
     if _INPUT.match(file) or _KERNEL_CELL.search(file):
         return False
-    if file.startswith(("<frozen ", *_LIBRARIES, f"{_PACKAGE}/")):
+    if file.startswith("<frozen ") or _LIBRARIES.have(file):
         return True
     if file.endswith((".pyx", ".pxi", ".pxd")):  # compiled code names its source like this
         return True
@@ -230,5 +256,5 @@ def _place(file: str) -> str:
     for base, lead in ((Path.cwd, ""), (Path.home, "~/")):
         folder = attempt(base, None)
         if folder is not None and path.is_relative_to(folder):
-            return f"{lead}{path.relative_to(folder)}"
+            return f"{lead}{path.relative_to(folder).as_posix()}"
     return short(file, _MOST_LINE)

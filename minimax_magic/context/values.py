@@ -1,23 +1,25 @@
-"""Values of plain Python: scalars by their value, containers by their shape, objects by their repr.
+"""Values of plain Python: scalars by their value, containers and objects by their shape.
 
-Of a container (dict, list, dataclass, anything with a length) keys, types and length are told;
-values only if rows are asked for.
+Of a container (dict, list, dataclass) keys, types and length are told, of any other object its
+attributes and their types; values, and what an object says of itself, only if rows are asked for.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import itertools
 import numbers
 import os
 import re
-import reprlib
+import sys
 import types
 import uuid
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence, Set
-from datetime import date, time, timedelta
+from datetime import date, time, timedelta, tzinfo
 from enum import Enum
+from pathlib import PurePath
 from typing import Any, Final
 
 from minimax_magic.context.pieces import (
@@ -36,7 +38,9 @@ from minimax_magic.context.pieces import (
     repr_text,
     short,
     type_name,
+    type_name_of,
 )
+from minimax_magic.context.steady import SteadyRepr
 
 _SEQUENCES: Final = (list, tuple, set, frozenset, deque)
 # elements that are looked at for their types
@@ -44,12 +48,19 @@ _MOST_LOOKED_AT: Final = 10_000
 _DEEPEST: Final = 2
 
 _SCALARS: Final = (
-    *(date, time, timedelta, Enum, numbers.Number, os.PathLike, re.Pattern, uuid.UUID, range),
-    type(None),
+    *(date, time, timedelta, tzinfo, numbers.Number, PurePath, os.DirEntry, re.Pattern),
+    *(uuid.UUID, range, type(None)),
+)
+# of libraries that are not imported here
+_NAMED_SCALARS: Final = frozenset(
+    {
+        *("pandas.Period", "pandas.Interval", "pandas.NAType"),
+        *(f"ipaddress.IPv{n}{kind}" for n in (4, 6) for kind in ("Address", "Network")),
+    }
 )
 
 
-class _Brief(reprlib.Repr):
+class _Brief(SteadyRepr):
     """Containers in containers are cut while they are written, not after: a list may be large."""
 
     def repr_instance(self, x: Any, level: int) -> str:
@@ -65,12 +76,27 @@ _brief.maxstring = _brief.maxother = _brief.maxlong = 300
 def describe_scalar(value: Any) -> str | None:
     """Text, numbers and bytes are nothing but their value; None if it is none of them."""
     if is_a(value, str):
-        return f"str of {len(value):,} characters:\n{cut(str(value), MOST_TEXT)}"
+        return f"str of {len(value):,} characters:\n{cut(str.__str__(value), MOST_TEXT)}"
     if is_a(value, (bytes, bytearray)):
         return f"{type_name(value)} of {len(value):,} bytes: {repr_text(value)}"
-    if is_a(value, _SCALARS):
+    if is_a(value, Enum):
+        return f"{type_name(value)}: {_member_text(value)}"
+    if is_a(value, _SCALARS) or type_name(value) in _NAMED_SCALARS or _is_numpy_scalar(value):
         return f"{type_name(value)}: {repr_text(value)}"
     return None
+
+
+def _member_text(member: Enum) -> str:
+    """The member with its value if that is plain; it may be a table."""
+    name = f"{type(member).__name__}.{member.name}"
+    plain = type(member.value) in (bool, int, float, complex, str, bytes, type(None))
+    return f"<{name}: {repr_text(member.value)}>" if plain else f"<{name}>"
+
+
+def _is_numpy_scalar(value: Any) -> bool:
+    """Whether it is one value of numpy, a record or an object left out."""
+    generic = getattr(sys.modules.get("numpy"), "generic", None)
+    return isinstance(generic, type) and is_a(value, generic) and value.dtype.kind in "biufcmMSU"
 
 
 def describe_container(value: Any, rows: int) -> str | None:
@@ -98,18 +124,59 @@ def describe_container(value: Any, rows: int) -> str | None:
 
 
 def describe_object(value: Any, rows: int) -> str:
-    """Anything else: its type, what it says of itself, the names of its public attributes."""
+    """Anything else: its type, its attributes by name and type, the public names of its class.
+
+    What it says of itself is told with rows only: the repr of an object that has a table is often
+    that of the table.
+    """
     lines = [f"object of type {type_name(value)}"]
-    # what has a length has values, which many print: tables, tensors, collections of others
     length = attempt(lambda: len(value), None) if hasattr(type(value), "__len__") else None
     if length is not None:
         lines.append(f"Length: {length:,}")
-    if length is None or rows > 0:
+    if rows > 0:
         lines.append(f"It says: {repr_text(value, MOST_REPR)}")
-    names = attempt(lambda: [name for name in dir(value) if not name.startswith("_")], list[str]())
+    parameters = attempt(lambda: _parameters(value), dict[str, str]())
+    if parameters:
+        told = (f"{name}={text}" for name, text in parameters.items())
+        lines.append(f"Parameters: {listed(told, len(parameters))}")
+    own = {name: item for name, item in _own(value).items() if name not in parameters}
+    if own:
+        lines.append(f"Attributes:\n{_entries(own)}")
+    # of the class: what an object lists itself may be values, as the labels of a pandas Series
+    names = attempt(lambda: dir(type(value)), list[str]())
+    names = [name for name in names if not name.startswith("_") and name not in own]
     if names:
-        lines.append(f"Public attributes: {listed(names, len(names))}")
+        lines.append(f"Public names: {listed(names, len(names))}")
     return "\n".join(lines)
+
+
+def _own(value: Any) -> dict[str, Any]:
+    """The public attributes that are stored in an object; no property is asked."""
+    stored = attempt(lambda: object.__getattribute__(value, "__dict__"), None)
+    own = {name: stored[name] for name in stored} if is_a(stored, dict) else {}
+    for kind in type(value).__mro__:
+        for name, member in vars(kind).items():
+            if is_a(member, types.MemberDescriptorType):  # of `__slots__`
+                item = attempt(lambda member=member: member.__get__(value), _UNSET)  # type: ignore[misc]
+                if item is not _UNSET:
+                    own.setdefault(name, item)
+    return {name: item for name, item in own.items() if is_a(name, str) and name[:1] != "_"}
+
+
+_UNSET: Final = object()
+
+
+def _parameters(value: Any) -> dict[str, str]:
+    """The settings of an estimator of scikit-learn, of which the plain ones are told."""
+    bases = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(value).__mro__}
+    if ("sklearn", "BaseEstimator") not in bases:
+        return {}
+    return {
+        str(name): short(repr(item), 80)
+        if type(item) in (bool, int, float, str, type(None))
+        else f"<{_shape(item)}>"
+        for name, item in value.get_params(deep=False).items()
+    }
 
 
 def _fields(value: Any) -> dict[str, Any] | None:
@@ -158,12 +225,17 @@ def _shape(value: Any, depth: int = 0) -> str:
         head = f"{type_name(value)} of {len(value):,}"
         if depth >= _DEEPEST or not value:
             return head
-        looked = itertools.islice(value, _MOST_LOOKED_AT)
-        kinds = Counter(type_name(item) for item in looked)
+        # which of a set's elements come first is left to chance: all of them are looked at
+        is_set = is_a(value, (set, frozenset))
+        looked = value if is_set else itertools.islice(value, _MOST_LOOKED_AT)
+        kinds: Counter[str] = Counter()
+        for kind, count in Counter(map(type, looked)).items():
+            kinds[type_name_of(kind)] += count
         told = [f"{n:,} {kind}" for kind, n in sorted(kinds.items(), key=lambda k: (-k[1], k[0]))]
         some = f" (of the first {_MOST_LOOKED_AT:,})" if len(value) > _MOST_LOOKED_AT else ""
+        some = "" if is_set else some
         inner = ""
-        if len(kinds) == 1 and is_a(first := next(iter(value)), (dict, list, tuple)):
+        if len(kinds) == 1 and not is_set and is_a(first := next(iter(value)), (dict, list, tuple)):
             inner = f"; the first is {_shape(first, depth + 1)}"
         return f"{head}: {', '.join(told[:10])}{some}{inner}"
     shape = attempt(lambda: tuple(value.shape), None) if _has_shape(value) else None
@@ -183,10 +255,14 @@ def _rows_of_sequence(value: Iterable[Any], rows: int) -> str:
     if rows <= 0:
         return ""
     total = len(value)  # type: ignore[arg-type]
-    # a set has another order at each run, and the same request should be the same text
     texts: Iterable[str] = map(_value_text, itertools.islice(value, rows))
+    # a set has another order at each run, and the same request should be the same text
     if is_a(value, Set) and total <= _MOST_LOOKED_AT:
         texts = sorted(map(_value_text, value))[:rows]
+    elif is_a(value, Set):
+        if len(kinds := set(map(type, value))) != 1 or not kinds <= {str, bytes, int}:
+            return f"None of {total:,} elements of many kinds is the first: their order is chance."
+        texts = map(_value_text, heapq.nsmallest(rows, value))
     return _rows(texts, min(rows, total)) if total else ""
 
 

@@ -295,10 +295,12 @@ class Options:
     Attributes:
         into: The variable that receives the reply.
         prompt: The rest of a `%minimax` line.
+        into_after: The flag before it, if that takes several names; else empty.
         marked: Whether ` -- ` marks that as a prompt, even if it reads like a command.
     """
 
     into: str | None = None
+    into_after: str = ""
     prompt: str = ""
     marked: bool = False
     model: str | None = None
@@ -334,6 +336,7 @@ class Options:
 
     def __init__(self) -> None:
         self.given: set[str] = set()
+        self.last_many = ""  # the flag that was read last, if it takes several names
 
 
 def parse_cell_line(line: str) -> Options:
@@ -346,6 +349,7 @@ def parse_cell_line(line: str) -> Options:
     words = rest.split()
     if words and words[0].isidentifier() and not keyword.iskeyword(words[0]):
         options.into = unicodedata.normalize("NFKC", words[0])  # as Python reads names
+        options.into_after = options.last_many
         # options may stand on both sides of the variable
         options, rest = _parse(rest.split(maxsplit=1)[1] if len(words) > 1 else "", options)
     if rest:
@@ -384,6 +388,7 @@ def _parse(line: str, options: Options | None = None) -> tuple[Options, str]:
                 "(A %minimax prompt that begins with a dash goes after ` -- `.)"
             )
         options.given.add(option.name)
+        options.last_many = option.flag if option.many else ""
         if not option.metavar:
             if equals:
                 raise LineError(f"{option.flag} takes no value.")

@@ -35,7 +35,7 @@ def make_matcher(names: Callable[[Values], Iterable[str]]) -> Matcher:
     """A matcher for `Completer.custom_matchers`.
 
     Args:
-        names: Gives the models, agents or chats there are.
+        names: Gives what there is of a kind: models, chats, variables, tools and others.
     """
 
     @context_matcher()  # type: ignore[untyped-decorator]

@@ -31,7 +31,8 @@ from minimax_magic.render import markup
 from minimax_magic.render.below import below, plain_summary, summary
 from minimax_magic.render.blocks import BlockScanner
 from minimax_magic.render.bundle import metadata
-from minimax_magic.render.cards import call_words, plain_line
+from minimax_magic.render.calls import call_words
+from minimax_magic.render.cards import plain_line
 from minimax_magic.render.markup import Bundle, Format
 from minimax_magic.render.pacing import MESSAGE_BYTES, Pacer
 from minimax_magic.render.transcript import Phase, Transcript
@@ -49,14 +50,16 @@ _EARLY_S = 0.01
 
 
 class Output(Protocol):
-    """Shows one answer. All methods are called from the cell's own thread.
+    """Shows one answer.
 
     `feed` takes events, `due_in` says in how many seconds `draw` is worth calling, `draw_now` does not
-    wait for that, `finish` draws the last state. `settle_in` is how long to wait before `finish` to keep
-    to the promised byte rate. `note` adds a notice that no event says.
+    wait for that, `finish` draws the last state; `typed` says that `reply.value` is what was asked for, even if
+    that is None. `settle_in` is how long to wait before `finish` to keep to the promised byte rate.
+    `note` adds a notice that no event says.
 
-    In the background: `begin` is called first, from the cell's own thread, and after it all others from
-    one other thread; `redraw` shows the last state once more and may come from any thread.
+    All of them are called from the cell's own thread. In the background only `begin` is, first of all,
+    and what follows from one other thread. `redraw` shows the last state once more and may come from
+    any thread.
     """
 
     def begin(self) -> None: ...
@@ -71,7 +74,14 @@ class Output(Protocol):
 
     def settle_in(self) -> float: ...
 
-    def finish(self, phase: Phase, reply: ChatReply, booked: Booked | None = None) -> None: ...
+    def finish(
+        self,
+        phase: Phase,
+        reply: ChatReply,
+        booked: Booked | None = None,
+        *,
+        typed: bool = False,
+    ) -> None: ...
 
     def redraw(self) -> None: ...
 
@@ -254,23 +264,33 @@ class LiveOutput:
             last += sum(len(part.encode()) for part in summary(self._transcript, now).values())
         return self._pacer.final_in(now, last)
 
-    def finish(self, phase: Phase, reply: ChatReply, booked: Booked | None = None) -> None:
+    def finish(
+        self,
+        phase: Phase,
+        reply: ChatReply,
+        booked: Booked | None = None,
+        *,
+        typed: bool = False,
+    ) -> None:
         with self._lock:
             now = self._now()
             self._transcript.end(phase, reply, now, booked)
             text = _final_text(self._transcript, self._form)
-            if reply.value is None:
+            if not typed:
                 notices = markup.unfit(text, self._form, remote_images=self._remote_images)
                 self._transcript.notices += notices
             rows = summary(self._transcript, now)
-            if text or reply.value is not None or len(self._displays) > 1:
-                final = markup.answer(
-                    text, self._form, remote_images=self._remote_images, value=reply.value
-                )
-                self._show(0, final)
+            if text or typed or len(self._displays) > 1:
+                self._show(0, self._final(text, reply.value, typed=typed))
                 self._show(1, rows)
             else:
                 self._show(0, rows)
+
+    def _final(self, text: str, value: Any, *, typed: bool) -> Bundle:
+        if typed and value is None:  # where `answer` takes a text
+            return value_bundle(None)
+        value = value if typed else None
+        return markup.answer(text, self._form, remote_images=self._remote_images, value=value)
 
     def _show(self, place: int, bundle: Bundle) -> int:
         """Shows it, unless it is there already, and returns the bytes of the message."""
@@ -350,11 +370,18 @@ class TerminalOutput:
     def settle_in(self) -> float:
         return 0.0
 
-    def finish(self, phase: Phase, reply: ChatReply, booked: Booked | None = None) -> None:
+    def finish(
+        self,
+        phase: Phase,
+        reply: ChatReply,
+        booked: Booked | None = None,
+        *,
+        typed: bool = False,
+    ) -> None:
         now = self._now()
         self._transcript.end(phase, reply, now, booked)
         self._say_calls(now)
-        if reply.value is not None:
+        if typed:
             if not self._wrote:  # else the text that it was made of stands there
                 self._line(value_bundle(reply.value)["text/plain"])
         else:

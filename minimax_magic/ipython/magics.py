@@ -9,8 +9,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -201,23 +201,16 @@ class MiniMaxMagics(Magics):
     def _prepare(
         self, options: Options, prompt: str, pieces: Sequence[Piece] = (), *, raw: bool = False
     ) -> CellRun:
-        """Everything short of sending; whatever is wrong is said in one line."""
-        from minimax_magic.ipython import interrupts
+        """Everything short of sending; arguments as of `_ask`."""
+        with _before_sending():
+            from minimax_magic.ipython.runner import CellRun
 
-        try:
-            with interrupts.raised():
-                from minimax_magic.ipython.runner import CellRun
-
-                hands = self._hands(options)
-                ask = self._ask(options, prompt, pieces, raw=raw)
-                turn = self.session.prepare(ask, hands)
-                output = self._output(options, turn, ask)
-                typed = ask.output is not None
-                return CellRun(self.background, turn, output, hands, typed=typed)
-        except MinimaxError as error:
-            raise CellError(error) from None
-        except KeyboardInterrupt:
-            raise CellInterrupted("nothing was sent.") from None
+            hands = self._hands(options)
+            ask = self._ask(options, prompt, pieces, raw=raw)
+            turn = self.session.prepare(ask, hands)
+            output = self._output(options, turn, ask)
+            typed = ask.output is not None
+            return CellRun(self.background, turn, output, hands, typed=typed)
 
     def _hands(self, options: Options) -> CellHands | None:
         """What runs the tools of a cell; None if it can have none."""
@@ -230,7 +223,6 @@ class MiniMaxMagics(Magics):
 
     def _begin_job(self, options: Options, prompt: str) -> PendingReply:
         """Answers in the background, into the output of this cell."""
-        from minimax_magic.ipython import interrupts
         from minimax_magic.ipython.jobs import KernelHands
         from minimax_magic.ipython.runner import CellRun
 
@@ -238,19 +230,14 @@ class MiniMaxMagics(Magics):
             raise LineError("--bg runs while nobody looks: it cannot be combined with --confirm.")
         if not prompt.strip():
             raise LineError("%%minimax: the cell is empty. Write the prompt below the first line.")
-        try:
-            with interrupts.raised():
-                loop = self._kernel_loop()
-                hands = KernelHands(loop)
-                ask = self._ask(options, prompt)
-                turn = self.session.prepare(ask, hands)
-                if turn.has_tools and loop is None:
-                    raise LineError("tools with --bg need a kernel, whose loop runs between cells.")
-                output = self._output(options, turn, ask)
-        except MinimaxError as error:
-            raise CellError(error) from None
-        except KeyboardInterrupt:
-            raise CellInterrupted("nothing was sent.") from None
+        with _before_sending():
+            loop = self._kernel_loop()
+            hands = KernelHands(loop)
+            ask = self._ask(options, prompt)
+            turn = self.session.prepare(ask, hands)
+            if turn.has_tools and loop is None:
+                raise LineError("tools with --bg need a kernel, whose loop runs between cells.")
+            output = self._output(options, turn, ask)
         output.begin()
         typed = ask.output is not None
         run = CellRun(self.background, turn, output, typed=typed, alone=True)
@@ -268,19 +255,16 @@ class MiniMaxMagics(Magics):
         except RuntimeError:
             return None
 
-    def _preview(self, options: Options, prompt: str) -> None:
-        """What `--dry-run` shows."""
-        from minimax_magic.ipython import interrupts
+    def _preview(
+        self, options: Options, prompt: str, pieces: Sequence[Piece] = (), *, raw: bool = False
+    ) -> None:
+        """What `--dry-run` shows; arguments as of `_ask`."""
         from minimax_magic.ipython.live_output import show_once
         from minimax_magic.render.dry_run import preview
 
-        try:
-            with interrupts.raised():
-                bundle = preview(self.session.preview(self._ask(options, prompt)))
-        except MinimaxError as error:
-            raise CellError(error) from None
-        except KeyboardInterrupt:
-            raise CellInterrupted("nothing was sent.") from None
+        with _before_sending():
+            ask = self._ask(options, prompt, pieces, raw=raw)
+            bundle = preview(self.session.preview(ask))
         show_once(bundle, rich=getattr(self._shell, "kernel", None) is not None)
 
     def _keep(self, options: Options, run: CellRun, wait: Callable[[], ChatReply]) -> Any:
@@ -320,6 +304,7 @@ class MiniMaxMagics(Magics):
         from minimax_magic.ipython.whereabouts import kernel_of, notebook_of
         from minimax_magic.render.markup import INSTRUCTIONS, Format
 
+        self._check(options)
         if not (raw or options.raw):
             prompt = interpolate(prompt, self._evaluate)
         form = cast("Format", options.format or self.format)
@@ -344,7 +329,7 @@ class MiniMaxMagics(Magics):
             top_p=_first(options.top_p, getattr(mine, "top_p", None)),
             max_tokens=_first(options.max_tokens, getattr(mine, "max_tokens", None)),
             thinking=options.thinking or self.thinking or None,
-            chat=options.chat or self.chat or None,
+            chat=options.chat or (None if raw else self.chat or None),
             new=options.new,
             whole=options.no_stream or not self.stream,
             instruction="" if output is not None else INSTRUCTIONS[form],
@@ -364,6 +349,31 @@ class MiniMaxMagics(Magics):
             cache=cast("CacheMode | None", options.cache or self.cache or None),
             cache_file=options.cache_file,
         )
+
+    def _check(self, options: Options) -> None:
+        """Options that say nothing without another one are mistakes, and so is a blank between names.
+
+        Raises:
+            LineError: Says which.
+        """
+        calls = options.tools or options.agent or self.agent
+        form = options.format or self.format
+        for flag, given, partner, needed in (
+            ("--rows", options.rows is not None, "--ctx", options.ctx),
+            ("--confirm", options.confirm, "--tools", calls),
+            ("--max-steps", options.max_steps is not None, "--tools", calls),
+            ("--repair", options.repair is not None, "--as", options.as_ or form == "json"),
+            ("--new", options.new, "--chat", options.chat or self.chat),
+            ("--trim", options.trim, "--chat", options.chat or self.chat),
+        ):
+            if given and not needed:
+                raise LineError(f"{flag} says nothing without {partner}.")
+        name = options.into or ""
+        if options.into_after and _is_a_thing(self._shell.user_ns.get(name)):
+            raise LineError(
+                f"{name!r} would be overwritten by the answer. Names behind {options.into_after} have "
+                f"commas and no blanks between them; the variable goes first: %%minimax {name} ..."
+            )
 
     def _output(self, options: Options, turn: Turn, ask: Ask) -> Output:
         import time
@@ -405,9 +415,6 @@ class MiniMaxMagics(Magics):
         return eval(code, self._shell.user_global_ns, self._shell.user_ns)  # noqa: S307 - the user's own
 
     # ------------------------------------------------------------------------------- commands
-
-    def _as_command(self, options: Options) -> Command | None:
-        return None if options.marked else parse_command(options.prompt)
 
     def _command(self, command: Command, options: Options) -> None:
         try:
@@ -477,6 +484,12 @@ class MiniMaxMagics(Magics):
         """Explains the last error, and offers the cell as it should be."""
         from minimax_magic.ipython.fix import PROMPT, failed_cell, offer
 
+        if options.bg or options.as_:
+            raise LineError("%minimax fix answers here and in words: leave --bg and --as out.")
+        options.format = options.format or "markdown"
+        if options.dry_run:
+            self._preview(options, PROMPT, failed_cell(), raw=True)
+            return
         run = self._prepare(options, PROMPT, failed_cell(), raw=True)
         self._keep(options, run, run.run)
         offer(self._shell, run.reply.text)
@@ -652,6 +665,25 @@ class MiniMaxMagics(Magics):
             self._simulator.stop()
         self._session = self._background = self._simulator = None
         self._logins = self._usage = self._jobs = None
+
+
+@contextmanager
+def _before_sending() -> Iterator[None]:
+    """Whatever is wrong is said in one line, and the stop button stops at once."""
+    from minimax_magic.ipython import interrupts
+
+    try:
+        with interrupts.raised():
+            yield
+    except MinimaxError as error:
+        raise CellError(error) from None
+    except KeyboardInterrupt:
+        raise CellInterrupted("nothing was sent.") from None
+
+
+def _is_a_thing(value: object) -> bool:
+    """Whether somebody who names it means the thing, and not a place for an answer."""
+    return callable(value) or hasattr(value, "shape") or hasattr(value, "savefig")
 
 
 def _first(value: Any, default: Any) -> Any:

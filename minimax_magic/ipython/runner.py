@@ -21,6 +21,7 @@ from minimax_magic.ipython.live_output import Output
 if TYPE_CHECKING:
     from minimax_magic.events import ChatReply
     from minimax_magic.ipython.hands import CellHands
+    from minimax_magic.render.transcript import Phase
     from minimax_magic.turn import Turn
 
 # Before the last drawing of a long answer the status goes on counting at this pace, but only so long:
@@ -189,7 +190,11 @@ class CellRun:
             self._valid = self._typed and error is None
             if self._alone and error is not None:
                 self._output.note(f"{type(error).__name__}: {error}")
-            self._output.finish("done" if error is None else "failed", reply, self._turn.booked)
+            if self._valid:
+                self._output.finish("done", reply, self._turn.booked, typed=True)
+            else:
+                phase: Phase = "done" if error is None else "failed"
+                self._output.finish(phase, reply, self._turn.booked)
             self._turn.keep(whole=error is None)
         if isinstance(error, MinimaxError):
             raise CellError(error) from None

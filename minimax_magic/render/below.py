@@ -10,12 +10,12 @@ import html
 import re
 
 from minimax_magic.render.bundle import Bundle, shortened
+from minimax_magic.render.calls import one_line
 from minimax_magic.render.cards import (
     BOX,
     escape_row,
     folded_rows,
     live_rows,
-    one_line,
     plain_rows,
 )
 from minimax_magic.render.transcript import Transcript
@@ -98,6 +98,8 @@ def _prose(escaped: str) -> str:
 
 
 def _thought(transcript: Transcript) -> str:
+    if "replayed" in transcript.marks():  # how long it took is not on record
+        return "Thought"
     return f"Thought for {transcript.thought_s:.1f} s"
 
 

@@ -1,8 +1,10 @@
-"""The calls of tools in an answer, as far as each has come. How they look is said in `cards`."""
+"""The calls of tools in an answer, as far as each has come, and a call in a few words. How they look is
+said in `cards`."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +19,11 @@ _UNFINISHED: dict[CallState, CallState] = {
     "waiting": "not run",
     "running": "stopped",
 }
+
+_NAME_CHARS, _ARGUMENT_CHARS, _ARGUMENTS_CHARS = 64, 40, 90
+# Of arguments that arrive the end is shown; its beginning stays for so many characters.
+_ARRIVING_CHARS = 60
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(slots=True)
@@ -113,6 +120,45 @@ class Calls:
         """Nothing more happens to the calls so far."""
         for card in self.cards:
             card.state = _UNFINISHED.get(card.state, card.state)
+
+
+def call_words(call: Card | ToolCall) -> str:
+    """`find(name="Ada", most=3)`, in one line of limited length; `find {"name": "A` while it arrives."""
+    name = cut(one_line(whole(call.name)), _NAME_CHARS)
+    if isinstance(call, ToolCall):
+        given = call.arguments if call.invalid_arguments is None else None
+        written = whole(call.invalid_arguments or "")
+    else:
+        given, written = call.given, call.arguments
+    if given is not None:
+        return f"{name}({_arguments(given)})"
+    written = one_line(written)
+    if isinstance(call, Card) and call.state == "arguments":
+        start = max(0, len(written) - _ARRIVING_CHARS) // _ARRIVING_CHARS * _ARRIVING_CHARS
+        return f"{name} {'…' if start else ''}{written[start:]}"
+    return f"{name}({cut(written, _ARGUMENTS_CHARS)})"
+
+
+def _arguments(given: dict[str, Any]) -> str:
+    """As many of them as there is room for, the first in any case."""
+    shown = ""
+    for name, value in given.items():
+        name = cut(one_line(whole(name)), _ARGUMENT_CHARS)
+        part = f"{name}={cut(one_line(as_json(value)), _ARGUMENT_CHARS)}"
+        if shown and len(shown) + len(part) > _ARGUMENTS_CHARS:
+            return f"{shown}, …"
+        shown = f"{shown}, {part}" if shown else part
+    return shown
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and signs that are not seen."""
+    return _UNSEEN.sub("\ufffd", " ".join(text.split()))
+
+
+def cut(text: str, most: int) -> str:
+    """The text, or its beginning, of at most so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Any
 
 from minimax_magic.render.bundle import shortened
-from minimax_magic.render.calls import CallState, Card, as_json
+from minimax_magic.render.calls import CallState, Card, as_json, call_words, cut, one_line
 
-_ARGUMENT_CHARS, _ARGUMENTS_CHARS, _RESULT_CHARS = 40, 90, 100
-# Of arguments that arrive the end is shown; its beginning stays for so many characters.
-_ARRIVING_CHARS = 60
+_RESULT_CHARS = 100
 # Cards while an answer streams: they are sent again with every draw.
 _LIVE_CARDS = 4
 # What may be unfolded: characters of a field, and cards; the first that fits its bytes is taken.
@@ -23,7 +20,7 @@ _ROOMS = ((4000, 100), (1000, 100), (300, 60), (300, 20), (100, 20))
 _CARDS_BYTES = 48_000
 
 _BADGES: tuple[CallState, ...] = ("failed", "refused", "not run", "stopped")
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_SECONDS = re.compile(r"(?<=\d) s$")
 
 _MONO = "font-family:var(--jp-code-font-family,monospace)"
 _BADGE = "border:1px solid;border-radius:.6em;padding:0 .45em"
@@ -39,11 +36,6 @@ def escape_row(text: str) -> str:
     return html.escape(one_line(text)).replace("$", "&#36;").replace("\\", "&#92;")
 
 
-def one_line(text: str) -> str:
-    """The text without line breaks and signs that are not seen."""
-    return _UNSEEN.sub("\ufffd", " ".join(text.split()))
-
-
 # ---------------------------------------------------------------------------------- the one line
 
 
@@ -53,20 +45,9 @@ def plain_line(card: Card, now: float) -> str:
     return f"{badge}{call_words(card)}{_after(card, now)}"
 
 
-def call_words(card: Card) -> str:
-    """Name and arguments, shortened."""
-    if card.given is not None:
-        return f"{card.name}({_arguments(card.given)})"
-    arguments = one_line(card.arguments)
-    if card.state == "arguments":
-        start = max(0, len(arguments) - _ARRIVING_CHARS) // _ARRIVING_CHARS * _ARRIVING_CHARS
-        return f"{card.name} {'…' if start else ''}{arguments[start:]}"
-    return f"{card.name} {_cut(arguments, _ARGUMENTS_CHARS)}"
-
-
 def outcome_words(card: Card) -> str:
     """The first line of the result, and how long it took; empty if there is neither."""
-    parts = [_cut(one_line(_first_line(card.result)), _RESULT_CHARS)] if card.result else []
+    parts = [cut(one_line(_first_line(card.result)), _RESULT_CHARS)] if card.result else []
     if card.duration_s is not None:
         parts.append(f"{card.duration_s:.1f} s")
     return " · ".join(part for part in parts if part)
@@ -81,18 +62,6 @@ def _after(card: Card, now: float) -> str:
     return f" → {outcome}" if outcome else ""
 
 
-def _arguments(given: dict[str, Any]) -> str:
-    """As many of them as there is room for, the first in any case."""
-    shown = ""
-    for name, value in given.items():
-        name = _cut(one_line(name), _ARGUMENT_CHARS)
-        part = f"{name}={_cut(one_line(as_json(value)), _ARGUMENT_CHARS)}"
-        if shown and len(shown) + len(part) > _ARGUMENTS_CHARS:
-            return f"{shown}, …"
-        shown = f"{shown}, {part}" if shown else part
-    return shown
-
-
 def _first_line(text: str) -> str:
     """What a text says first; a line that only announces the next one has that behind it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -101,16 +70,12 @@ def _first_line(text: str) -> str:
     return lines[0] if lines else ""
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
 def _line(card: Card, now: float) -> str:
     parts = [f'<span style="{_MONO}">{escape_row(call_words(card))}</span>']
     if card.state in _BADGES:
         parts.append(f'<span style="{_BADGE}">{card.state}</span>')
     if after := escape_row(_after(card, now)):
-        parts.append(after)
+        parts.append(_SECONDS.sub("&nbsp;s", after))  # a narrow line does not end within "0.3 s"
     return " ".join(parts)
 
 

@@ -13,9 +13,9 @@ from minimax_magic.render.blocks import BlockScanner
 
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)[^\n]*?(?<!`)\1(?!`)")
 _INLINE = re.compile(r"(?<!\\)\\\(((?:[^$`\\]|\\[^()\[\]])+?)\\\)")
-_DISPLAYED = re.compile(
-    r"(?<!\\)\\\[((?:[^$`\\]|\\[^()\[\]])*?[=^_{\\](?:[^$`\\]|\\[^()\[\]])*?)\\\]"
-)
+_DISPLAYED = re.compile(r"(?<!\\)\\\[((?:[^$`\\]|\\[^()\[\]])*+)\\\]")
+# Without one of these it is a note in brackets.
+_MATH_SIGN = re.compile(r"[=^_{\\]")
 # As in pandoc: no space inside of the dollars, no digit behind.
 MATH = re.compile(r"\$\$[^$]*\$\$|\$(?=[^\s$])[^$]*?(?<=\S)\$(?!\d)")
 _MONEY = re.compile(r"(?<![\\\w$])\$(?=\d)")
@@ -39,7 +39,9 @@ def plain_money(markdown: str) -> str:
 
 def _math_in(text: str) -> str:
     text = _INLINE.sub(lambda math: f"${math[1].strip()}$", text)
-    return _DISPLAYED.sub(lambda math: f"$${math[1]}$$", text)
+    return _DISPLAYED.sub(
+        lambda math: f"$${math[1]}$$" if _MATH_SIGN.search(math[1]) else math[0], text
+    )
 
 
 def _money_in(text: str) -> str:

@@ -11,7 +11,10 @@ import re
 
 from minimax_magic.render.safety import escape_math
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n(.*?)^ {0,3}\1[ \t]*$", re.MULTILINE | re.DOTALL)
+# One that is not closed goes on to the end: looking for the end of each would take for ever.
+_FENCE = re.compile(
+    r"^ {0,3}(`{3,}+|~{3,}+)[^\n]*\n(.*?)(?:^ {0,3}\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
 # Environments that are math by themselves, and wrong between dollars for LaTeX.
 _DISPLAYED = r"(?:equation|align|gather|multline|eqnarray|flalign|alignat)\*?"
 _DELIMITED = re.compile(
@@ -23,7 +26,8 @@ _WORDS_IN_MATH = re.compile(
     r"\\(?:text|textrm|textbf|textit|mathrm|mathbf|operatorname|begin|end)\*?\s*\{[^{}]*\}|\\[A-Za-z]+"
 )
 _PROSE = re.compile(
-    r"[^\W\d_]{3,}[,;:]?\s+[^\W\d_]{2,}|^#{1,6}\s|^\s*[-*]\s|[.:]\s+[A-Z][a-z]", re.MULTILINE
+    r"(?<![^\W\d_])[^\W\d_]{3,}+[,;:]?\s+[^\W\d_]{2,}|^#{1,6}\s|^[ \t]*+[-*]\s|[.:]\s+[A-Z][a-z]",
+    re.MULTILINE,
 )
 _MATH_SIGN = re.compile(r"\\[A-Za-z]|[=^_+<>]")
 

@@ -7,7 +7,6 @@ drawn or loaded. Code between fences stands apart; that is all that is made of m
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from minimax_magic.messages import (
     ToolCall,
     ToolResult,
 )
+from minimax_magic.render.calls import call_words
 from minimax_magic.render.markup import Bundle
 from minimax_magic.text import whole
 from minimax_magic.usage.estimate import estimate_input
@@ -37,7 +37,6 @@ _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 # is kept in the notebook. A file has the whole.
 _MOST_TEXT = 8_000
 _MOST_ALL = 200_000
-_CALL_CHARS = 160
 _RESULT_CHARS = 240
 _PROMPT_CHARS = 80
 
@@ -286,18 +285,6 @@ def _say(parts: list[_Said | _Call], kind: str, text: str) -> None:
         parts[-1] = _Said(kind, f"{last.text}\n\n{text}")
     else:
         parts.append(_Said(kind, text))
-
-
-def call_words(call: ToolCall) -> str:
-    """`find(name="Ada", most=3)`, in one line of limited length."""
-    if call.invalid_arguments is not None:
-        arguments = call.invalid_arguments
-    else:
-        arguments = ", ".join(
-            f"{key}={json.dumps(value, ensure_ascii=False, default=str)}"
-            for key, value in call.arguments.items()
-        )
-    return f"{_line(call.name, 64)}({_line(arguments, _CALL_CHARS)})"
 
 
 def image_words(image: ImageBlock) -> str:

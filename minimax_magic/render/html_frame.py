@@ -3,7 +3,7 @@
 Three walls. `sandbox` without any permission: no scripts, popups, forms, and no way out of the frame. A
 content security policy as the first thing in the page: nothing is loaded. And elements that act before
 or beside both (`<link>` asks for names and connections ahead of time, `<meta>` leads elsewhere, `<base>`
-moves all addresses) are turned into one that no browser knows.
+moves all addresses, a frame's `srcdoc` may hide all of them) are turned into one that no browser knows.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import html
 import re
 
 # `<basefont>` is empty, allowed wherever these are, and ignored by every browser.
-_ACTING = re.compile(r"<(?:link|base|meta)(?=[\s/>])", re.IGNORECASE)
+_ACTING = re.compile(r"<(?:link|base|meta|i?frame|fencedframe)(?=[\s/>])", re.IGNORECASE)
 _INERT = "<basefont"
 _TAG = re.compile(r"<[A-Za-z!]")
 _FENCE = re.compile(
     r"^ {0,3}(`{3,}|~{3,})([^\n]*)\n(.*?)(?:^ {0,3}\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
 _REMOTE_IMAGE = re.compile(
-    r"<img\s[^>]{0,2000}?src\s*=\s*[\"']?\s*(?:https?:)?//|url\(\s*[\"']?(?:https?:)?//",
+    r"<img\s[^<>]{0,2000}?src\s*=\s*[\"']?\s*(?:https?:)?//|url\(\s*[\"']?(?:https?:)?//",
     re.IGNORECASE,
 )
 

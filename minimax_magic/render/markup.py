@@ -28,7 +28,9 @@ PLAIN_WHILE_LIVE: tuple[Format, ...] = ("text", "json")
 CODE_WHILE_LIVE: dict[Format, str] = {"html": "html", "math": "latex"}
 """Forms that are shown as a listing until they are whole, and its language."""
 
-_FENCE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^(`{3,}+|~{3,}+)[^\n]*\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+# Without what could end the attribute that JupyterLab writes it into, or be math to it.
+_LANGUAGE = re.compile(r"[`~]+[ \t]*([\w+#.\-/]*)")
 # Of a listing that nobody reads to the end while it is written.
 _LISTING_BYTES = 3000
 
@@ -246,8 +248,7 @@ def extract_code(text: str) -> tuple[str, str]:
     fenced = _FENCE.search(text)
     if fenced is None:
         return text.strip("\n"), ""
-    opening = fenced[0].split("\n", 1)[0]
-    return fenced[2].rstrip("\n"), opening.lstrip("`~").strip().split(" ")[0]
+    return fenced[2].rstrip("\n"), _LANGUAGE.match(fenced[0])[1]  # type: ignore[index]
 
 
 def _fenced(code: str, language: str) -> str:

@@ -16,7 +16,7 @@ from minimax_magic.render.blocks import BlockScanner, Kind
 from minimax_magic.render.dollars import MATH
 
 _SUSPECT = re.compile(
-    r"[<\"]|!\[|\]\(|\]:|\\(?:href|class|style|css|data|unicode|mml|bbox|require|html|include|"
+    r"[<\"&]|@\\*@|!\[|\]\(|\]:|\\(?:href|class|style|css|data|unicode|mml|bbox|require|html|include|"
     r"g?def|[ex]def|let|future|(?:re)?new|provide|Declare)"
 )
 _NEWLINE = re.compile(r"\r\n?|\n")
@@ -46,15 +46,26 @@ _PLAIN_OPENING = re.compile(r"[^`~]*[`~]+[\w+#.\-/ ]*")
 # Where an address may stand. JupyterLab puts math back in as it was, so in an address it could end the
 # attribute of the link.
 _ADDRESS = re.compile(r"(?:://|www\.|mailto:|\]\(|\]:)\s*\S*", re.IGNORECASE)
-_TITLE = re.compile(r"\]\(\s*(?:<|[^\s)]{0,1000}\s+[^\s)]|[^\s)]{1000})")
+_TITLE = re.compile(r"\]\(\s*+(?:<|[^\s)]{0,1000}+\s+[^\s)]|[^\s)]{1000})")
 # What JupyterLab begins or ends math at, in code too.
 _MATH_TOKEN = re.compile(r"\$|\\begin\{|\\end\{|\\\\[()\[\]]", re.IGNORECASE)
+# What MathJax begins a formula at, which looks at the finished page.
+_MATH_SEEN = re.compile(r"\$|\\(?:begin\{|[(\[])", re.IGNORECASE)
+# JupyterLab writes `@@0@@` for the first formula while the markdown is parsed. The parser takes
+# backslashes out of addresses, titles and languages; what then looks like such a mark becomes a formula
+# in an attribute, with its quotes. A formula's own mark may be the end of one: `@@0$x$`.
+_AT = r"(?:@|&(?:#0*64|#[xX]0*40|commat);?)"
+_FORMULA_MARK = re.compile(rf"{_AT}\\*{_AT}(?=\d|&#)")
+_NO_MARK = "@\u200c@"
+_ZEROS = re.compile(r"(&#[xX]?)0++(?=[\da-fA-F])")
+_LONG_NUMBER = re.compile(r"&#[xX]?[\da-fA-F]{9,}+;?")
 _RUN = re.compile(r"\\[\\`]|`+|" + _AUTOLINK.pattern)
 _SPACE = re.compile(r"\s+")
 # In the word before a code span: an address could swallow its backtick.
 _ADDRESS_PART = re.compile(r"[:@<]|www\.", re.IGNORECASE)
 _FENCE_LIKE = re.compile(r"^[ \t>*+\-\d.)\[\]xX]*(?:`{3}|~{3})", re.MULTILINE)
-_TABLE_RULE = re.compile(r"^[\s|:>-]*-[\s|:>-]*$", re.MULTILINE)
+# A line that may open a fence, with its language: JupyterLab writes it into an attribute as it is.
+_OPENING = re.compile(_FENCE_LIKE.pattern + r"(?:(?<=`)`*+[^`\n]*$|(?<=~)[^\n]*)", re.MULTILINE)
 
 
 def escape_html(markdown: str, *, remote_images: bool = False) -> str:
@@ -88,11 +99,17 @@ def _kinds(lines: list[str]) -> list[Kind]:
     for at, line in enumerate(lines):
         kinds.append(scanner.read(line))
         if not scanner.quoted:
+            _distrust(lines, kinds, quote, at)
             quote = at + 1
-        elif _MATH_TOKEN.search(line) and "open" in kinds[quote:]:
-            # no empty line can keep JupyterLab's math from the fences of this quote
-            kinds[quote:] = ["text" if kind != "blank" else kind for kind in kinds[quote:]]
+    _distrust(lines, kinds, quote, len(lines))
     return kinds
+
+
+def _distrust(lines: list[str], kinds: list[Kind], start: int, end: int) -> None:
+    """Makes a whole quote with fences text if there is math in it, also below: no empty line can keep
+    JupyterLab's math from its fences."""
+    if "open" in kinds[start:end] and any(map(_MATH_TOKEN.search, lines[start:end])):
+        kinds[start:end] = ["text" if kind != "blank" else kind for kind in kinds[start:end]]
 
 
 def _fence(lines: list[str], *, closed: bool) -> list[str]:
@@ -119,6 +136,7 @@ class _Escaper:
     def __init__(self, *, remote_images: bool) -> None:
         self._remote_images = remote_images
         self._math = False  # whether there may be some in the paragraph
+        self._typeset = False  # whether MathJax may find some in the page, if not the parser
         self.images_left_out = 0
 
     def escape(self, markdown: str) -> str:
@@ -148,21 +166,30 @@ class _Escaper:
     def _prose(self, text: str) -> str:
         text = _defuse_definitions(text)
         self._math = _MATH_TOKEN.search(text) is not None
-        if self._math and _FENCE_LIKE.search(text):
+        self._typeset = self._math or (
+            "&" in text and _MATH_SEEN.search(_as_seen(text)) is not None
+        )
+        if _FENCE_LIKE.search(text):
             # it may be a fence after all, whose language is an attribute
-            text = text.replace('"', "&quot;")
+            text = (
+                _quoted(text) if self._math else _OPENING.sub(lambda line: _quoted(line[0]), text)
+            )
         pieces: list[str] = []
         at = 0
         for start, end in _sure_code_spans(text):
             pieces += [self._defuse(text[at:start]), text[start:end]]
             at = end
         pieces.append(self._defuse(text[at:]))
-        return "".join(pieces)
+        # at last, since what goes away above can bring two signs together
+        return _FORMULA_MARK.sub(_NO_MARK, "".join(pieces))
 
     def _defuse(self, text: str) -> str:
         """Text outside of code without tags, images and odd links."""
-        if self._math:
+        if self._typeset:
             text = escape_math(text)
+            if "&" in text and _MACRO.search(_as_seen(text)):
+                text = text.replace("&", "&amp;")
+        if self._math:
             text = _TITLE.sub(lambda link: f"]\\\\{link[0][1:]}", text)
             text = _ADDRESS.sub(lambda address: _MATH_TOKEN.sub(_percent, address[0]), text)
         text = _TARGET.sub(lambda target: "]" if _harmless(target[1]) else "]\\", text)
@@ -178,7 +205,9 @@ class _Escaper:
 
     def _image(self, image: re.Match[str]) -> str:
         if image[2] and self._remote_images:
-            return image[0]
+            # the parser takes emphasis out of the text, which must not bring two of these together
+            alt = image[1].replace("@", "@\u200c")
+            return f"![{alt}]({image[2]})"
         self.images_left_out += _IS_IMAGE.match(image.string, image.start()) is not None
         if not image[2]:
             return "&#33;["
@@ -193,6 +222,15 @@ def _escape_tags(text: str) -> str:
         at = link.end()
     pieces.append(_TAG.sub("&lt;", text[at:]))
     return "".join(pieces)
+
+
+def _quoted(text: str) -> str:
+    return text.replace('"', "&quot;")
+
+
+def _as_seen(text: str) -> str:
+    """The text with its references as signs; `html.unescape` alone fails for thousands of digits."""
+    return html.unescape(_LONG_NUMBER.sub("", _ZEROS.sub(r"\1", text)))
 
 
 def _percent(token: re.Match[str]) -> str:
@@ -229,7 +267,7 @@ def _sure_code_spans(text: str) -> list[tuple[int, int]]:
     if "`" not in text:
         return []
     sure: list[tuple[int, int]] = []
-    table = _TABLE_RULE.search(text) is not None
+    table = any(map(_is_table_rule, text.split("\n")))
     simple = True  # only single backticks so far, and no backslash before one
     depth = 0  # open brackets
     target = False  # whether a link's parenthesis is open
@@ -273,6 +311,10 @@ def _sure_code_spans(text: str) -> list[tuple[int, int]]:
         address = False
         begin += len(line) + 1
     return sure
+
+
+def _is_table_rule(line: str) -> bool:
+    return "-" in line and not "".join(line.split()).strip("|:>-")
 
 
 def _target_open(text: str, before: bool) -> bool:

@@ -109,23 +109,26 @@ class _Answer:
             return
         if replayer.mode == "replay" or replayer.send is None:
             raise ConfigError(
-                f"{replayer.label} holds no answer to this request, and with `--cache replay` nothing "
-                "is sent.",
+                f"{replayer.label} holds no answer to this request, and with cache replay nothing is sent.",
                 hint="The prompt, an option or what a tool returned is not what it was when the answer "
-                "was recorded: run the cell once with `--cache record`.",
+                "was recorded: ask once with cache record (`--cache record`).",
             )
+        local: set[str] = set()  # what is about this machine is not recorded
         async with replayer.send(self.request) as stream:
             self._sent = stream
             async for event in stream:
+                if isinstance(event, Notice) and event.local:
+                    local.add(event.text)
                 yield event
         reply = stream.reply
         if is_whole(reply):
-            recording = Recording(reply, replayer.flavor, utc(replayer.clock.time()))
+            said = tuple(text for text in reply.warnings if text not in local)
+            recording = Recording(replace(reply, warnings=said), replayer.flavor, utc(replayer.clock.time()))
             try:
                 await asyncio.to_thread(replayer.store.put, key, recording)
             except ConfigError as error:  # the answer is there and paid for
                 self._lost = f"this answer was not recorded. {error}"
-                yield Notice(self._lost)
+                yield Notice(self._lost, local=True)
 
     async def _book(self, found: Recording) -> None:
         replayer, usage = self._replayer, found.reply.usage

@@ -104,7 +104,8 @@ class Recording:
     """One answer, exactly as it came.
 
     Attributes:
-        reply: As the request was answered; what it cost, and what was made of it, is not kept.
+        reply: As the request was answered; what it cost, and what was made of it, is not kept. Its
+            warnings are those that belong to the answer, whoever asks.
         flavor: The wire it came over.
         recorded_at: Aware.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from minimax_magic.messages import ToolCall, ToolResult
 from minimax_magic.tools.functions import ToolFunction
@@ -42,7 +43,7 @@ class Hands(Protocol):
         ...
 
     async def run(self, function: ToolFunction, bound: inspect.BoundArguments) -> Outcome:
-        """Runs it. What it raises is part of the outcome, but for what ends programs."""
+        """Runs it. What it raises is part of the outcome, but for an interrupt."""
         ...
 
 
@@ -62,13 +63,23 @@ def run_sync(function: ToolFunction, bound: inspect.BoundArguments) -> Outcome:
     begun = time.monotonic()
     try:
         value = function.function(*bound.args, **bound.kwargs)
-        if inspect.iscoroutine(value):  # a wrapper hid that it is async
-            value.close()
+        if inspect.isawaitable(value):  # a wrapper hid that it is async
+            _give_up(value)
             raise TypeError(f"{function.spec.name} must be declared with `async def` to be awaited")
         text, failed = result_text(value), False
-    except (Exception, asyncio.CancelledError) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also `sys.exit`, as argparse does it
         text, failed = error_text(error), True
     return Outcome(text, failed, time.monotonic() - begun)
+
+
+def _give_up(awaitable: Awaitable[Any]) -> None:
+    """Nobody waits for it any more: it must not go on, nor warn that it was never awaited."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
+    elif asyncio.isfuture(awaitable):
+        awaitable.cancel()
 
 
 async def run_async(function: ToolFunction, bound: inspect.BoundArguments) -> Outcome:
@@ -80,6 +91,8 @@ async def run_async(function: ToolFunction, bound: inspect.BoundArguments) -> Ou
         if task is not None and task.cancelling():
             raise
         text, failed = error_text(error), True  # it had awaited what somebody else cancelled
-    except Exception as error:
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
         text, failed = error_text(error), True
     return Outcome(text, failed, time.monotonic() - begun)

@@ -22,12 +22,12 @@ from typing import Annotated, Any, Final, TypeVar, overload
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
-from pydantic_core import ErrorDetails, to_jsonable_python
+from pydantic_core import ErrorDetails
 
 from minimax_magic.errors import ConfigError
 from minimax_magic.messages import Tool, ToolCall
 from minimax_magic.text import whole
+from minimax_magic.tools.schemas import QuietSchemas, plain_default, settled
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -125,7 +125,7 @@ class ToolFunction:
                 continue
             try:
                 # as JSON: a strict model takes a date only from there
-                values[name] = adapter.validate_json(_json(value))
+                values[name] = settled(adapter.validate_json(_json(value)))
             except ValidationError as error:
                 details = error.errors(include_url=False)
                 problems += [_problem(name, value, detail) for detail in details]
@@ -478,18 +478,10 @@ def _said(hint: Any) -> str:
     return ""
 
 
-class _Schemas(GenerateJsonSchema):
-    # an odd default is left out of the schema; the person cannot do anything about it
-    ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012  # declared so by pydantic
-        "skipped-choice",
-        "non-serializable-default",
-    }
-
-
 def _adapter(hint: Any) -> TypeAdapter[Any]:
     """What validates a value of this type; raises whatever says that it has no JSON form."""
     adapter: TypeAdapter[Any] = TypeAdapter(hint)
-    adapter.json_schema(schema_generator=_Schemas)
+    adapter.json_schema(schema_generator=QuietSchemas)
     return adapter
 
 
@@ -499,7 +491,7 @@ def _parameters(arguments: _Arguments) -> dict[str, Any]:
     if arguments.extra is not None:
         adapters.append(("", arguments.extra))
     schemas, shared = TypeAdapter.json_schemas(
-        [(name, "validation", adapter) for name, adapter in adapters], schema_generator=_Schemas
+        [(name, "validation", adapter) for name, adapter in adapters], schema_generator=QuietSchemas
     )
     of = {name: _tidied(schema) for (name, _mode), schema in schemas.items()}
     # a server may refuse a tool without `properties`, even one that takes nothing
@@ -523,7 +515,7 @@ def _described(schema: dict[str, Any], argument: _Argument) -> dict[str, Any]:
     if default is None or default is _Kind.empty or isinstance(default, FieldInfo):
         return schema
     try:
-        plain = to_jsonable_python(default)
+        plain = plain_default(default)
         small = len(json.dumps(plain, allow_nan=False)) <= _MOST_DEFAULT
     except Exception:  # a default that JSON cannot say is the function's own affair
         return schema

@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from numbers import Real
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
@@ -46,6 +47,7 @@ MOST_CHARS = 20_000
 # beyond these a value is cut before it is text: most of it would be thrown away
 _MOST_NODES = 30_000
 _MOST_DEEP = 50
+_MOST_UNORDERED = 100_000  # nodes of a set whose order is known only when all of it is text
 _MOST_ITEMS = 1_000  # taken from an iterator, which may have no end
 _MOST_ROWS = 1_000  # looked at on either end of a frame
 _MOST_COLUMNS = 50
@@ -176,12 +178,12 @@ def _is_scalar(value: Any) -> bool:
 class _Plain:
     """Makes dicts, lists and scalars of a value, and stops when it has become too much."""
 
-    def __init__(self) -> None:
-        self._nodes = 0
-        self._open: set[int] = set()
+    def __init__(self, opened: set[int] | None = None) -> None:
+        self.nodes = 0
+        self._open: set[int] = set() if opened is None else opened
 
     def of(self, value: Any) -> Any:
-        self._nodes += 1
+        self.nodes += 1
         if isinstance(value, Enum):
             return self.of(value.value)
         if value is None or isinstance(value, bool):
@@ -203,7 +205,7 @@ class _Plain:
             )
         if isinstance(value, datetime | date | time):
             return value.isoformat()
-        if isinstance(value, complex | Decimal | timedelta | UUID | PurePath):
+        if isinstance(value, complex | Decimal | timedelta | UUID | PurePath) or _is_address(value):
             return str(value)
         if _is_scalar(value):
             item = value.item()
@@ -229,7 +231,7 @@ class _Plain:
         if isinstance(value, type):
             return _repr(value)
         if _is_model(value):
-            return self._mapping(_dumped(value))
+            return self.of(_dumped(value))
         if dataclasses.is_dataclass(value):
             names = [field.name for field in dataclasses.fields(value)]
             return self._mapping({name: getattr(value, name, None) for name in names})
@@ -238,22 +240,19 @@ class _Plain:
         if isinstance(value, tuple) and hasattr(value, "_asdict"):
             return self._mapping(value._asdict())
         if isinstance(value, Set) and not isinstance(value, KeysView | ItemsView):
-            # in one order always: a set of texts has another in each process
-            plain = self._list(value)
-            try:
-                return sorted(plain)
-            except TypeError:
-                return sorted(plain, key=_dumps)
+            return self._set(value)
         if isinstance(value, list | tuple | deque | KeysView | ItemsView | ValuesView):
             return self._list(value)
         special = _special(value, _MOST_NESTED)
         text = special if special is not None else _display(value)
-        return _cut(text, _MOST_NESTED)
+        text = _cut(text, _MOST_NESTED)
+        self.nodes += len(text)  # frames cost more to look at than data
+        return text
 
     def _mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
         plain: dict[str, Any] = {}
         for number, (key, item) in enumerate(value.items()):
-            if self._nodes > _MOST_NODES:
+            if self.nodes > _MOST_NODES:
                 plain["[cut]"] = f"{len(value) - number:,} more entries"
                 break
             name = self.of(key)
@@ -264,20 +263,63 @@ class _Plain:
     def _list(self, value: Any) -> list[Any]:
         plain: list[Any] = []
         for number, item in enumerate(value):
-            if self._nodes > _MOST_NODES:
+            if self.nodes > _MOST_NODES:
                 plain.append(f"[cut: {len(value) - number:,} more items]")
                 break
             plain.append(self.of(item))
         return plain
 
+    def _set(self, value: Set[Any]) -> list[Any]:
+        """The items in one order always: that of a set of texts is another in each process."""
+        if all(map(_is_sortable, value)):
+            try:
+                return self._list(sorted(value))
+            except TypeError:  # of several types
+                pass
+        # looked at one by one, as which are kept must not depend on the order they come in
+        looked_at: list[tuple[Any, int]] = []
+        nodes = 0
+        for item in value:
+            part = _Plain(self._open)
+            looked_at.append((part.of(item), part.nodes))
+            nodes += part.nodes
+            if nodes > _MOST_UNORDERED:
+                return [f"[cut: {len(value):,} items]"]
+        looked_at.sort(key=lambda pair: _dumps(pair[0]))
+        plain: list[Any] = []
+        for number, (item, nodes) in enumerate(looked_at):
+            if self.nodes > _MOST_NODES:
+                plain.append(f"[cut: {len(looked_at) - number:,} more items]")
+                break
+            plain.append(item)
+            self.nodes += nodes
+        return plain
 
-def _dumped(model: Any) -> Mapping[Any, Any]:
-    """A pydantic model's fields, those without a JSON form as they are."""
+
+def _is_sortable(value: Any) -> bool:
+    """Whether it has one place among others of its kind, which NaN and sets do not."""
+    if type(value) in (str, int):  # most are, and the other questions take their time
+        return True
+    if isinstance(value, tuple):
+        return all(map(_is_sortable, value))
+    ordered = isinstance(value, str | bytes | Real | Decimal | date | time | timedelta | UUID)
+    return ordered and bool(value == value)  # NaN is not
+
+
+def _is_address(value: Any) -> bool:
+    """Whether it is an URL, IP address or secret, whose text is what JSON has of it."""
+    if _from(value, "ipaddress") is not None:
+        return True
+    name = _from(value, "pydantic") or _from(value, "pydantic_core") or ""
+    return name.startswith("Secret") or name.endswith(("Url", "Dsn", "NameEmail"))
+
+
+def _dumped(model: Any) -> Any:
+    """What a pydantic model is as data; not as JSON, where a set would be a list in any order."""
     try:
-        fields: Mapping[Any, Any] = model.model_dump(mode="json", warnings=False)
-    except Exception:  # a frame in a field, for example
-        fields = model.model_dump(warnings=False)
-    return fields
+        return model.model_dump(warnings=False)
+    except Exception:  # a set of models, for example: dicts cannot be in a set
+        return {name: getattr(model, name, None) for name in type(model).model_fields}
 
 
 # --- values that other libraries have described
@@ -354,20 +396,36 @@ class _Rows:
 
     def within(self, room: int) -> str:
         """As many lines as fit, from head and tail, and how many do not."""
-        if self.count <= 2 * _MOST_ROWS:
-            everything = self.lines(0, self.count)
-            if sum(len(line) + 1 for line in everything) <= room:
-                return "\n".join(everything)
+        ends = min(_MOST_ROWS, self.count)
+        head = _fitting(self._from_the_front(min(2 * _MOST_ROWS, self.count)), room)
+        if len(head) == self.count:
+            return "\n".join(head)
         note = f"[... {self.count:,} of {self.count:,} rows left out]"
         room -= len(note) + 1
-        ends = min(_MOST_ROWS, self.count)
-        head = _fitting(self.lines(0, ends), room * 2 // 3)
+        head = _fitting(head[:ends], room * 2 // 3)
         room -= sum(len(line) + 1 for line in head)
-        after = self.lines(max(len(head), self.count - ends), self.count)
-        tail = _fitting(reversed(after), room)[::-1]
+        tail = _fitting(self._from_the_back(min(ends, self.count - len(head))), room)[::-1]
         left_out = self.count - len(head) - len(tail)
         note = f"[... {left_out:,} of {self.count:,} rows left out]"
         return "\n".join([*head, note, *tail])
+
+    def _from_the_front(self, most: int) -> Iterator[str]:
+        # a few at a time, and more each time: most of a frame has no room, which only its text tells
+        for start, stop in _stretches(most):
+            yield from self.lines(start, stop)
+
+    def _from_the_back(self, most: int) -> Iterator[str]:
+        for start, stop in _stretches(most):
+            yield from reversed(self.lines(self.count - stop, self.count - start))
+
+
+def _stretches(count: int) -> Iterator[tuple[int, int]]:
+    """0 to 4, 4 to 12, and so on up to the count, each twice as long as the one before."""
+    start, length = 0, 4
+    while start < count:
+        yield start, min(start + length, count)
+        start += length
+        length *= 2
 
 
 def _fitting(lines: Iterable[str], room: int) -> list[str]:
@@ -425,7 +483,10 @@ def _csv(cells: Iterable[Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = "" if value is None else _string(value) if isinstance(value, str) else _str(value)
+    if isinstance(value, Set):  # its own text has another order in each process
+        text = _json_text(value)
+    else:
+        text = "" if value is None else _string(value) if isinstance(value, str) else _str(value)
     return text if len(text) <= _MOST_CELL else f"{text[: _MOST_CELL - 1]}…"
 
 

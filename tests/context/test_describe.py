@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import contextvars
 import dataclasses
 import datetime
 import functools
+import itertools
 import linecache
+import os
+import subprocess
 import sys
 import warnings
 from collections import OrderedDict, UserDict, namedtuple
 from collections.abc import Iterator
 from enum import Enum
+from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
@@ -121,6 +129,39 @@ TABLES = {
     "partial": lambda: functools.partial(print, SECRET, sep=OTHER),
     "collection": lambda: Bag(),
     "tensor": lambda: Tensor(),
+    "row": lambda: pandas_frame().loc[SECRET],
+    "row of unnamed columns": lambda: pd.DataFrame([[1, 2]], index=[SECRET]).loc[SECRET],
+    "window over a row": lambda: pd.Series([1.0], index=[SECRET]).rolling(1),
+    "categorical array": lambda: pandas_frame()["kind"].array,
+    "categorical type": lambda: pandas_frame()["kind"].dtype,
+    "sparse array": lambda: pd.arrays.SparseArray([SECRET] * 2, fill_value=SECRET, dtype=object),
+    "sparse type": lambda: pd.SparseDtype(object, SECRET),
+    "sparse frame": lambda: pd.DataFrame({"a": pd.arrays.SparseArray([SECRET], fill_value=SECRET)}),
+    "numpy type": lambda: np.dtype("i4", metadata={"a": SECRET}),
+    "enum type": lambda: pl.Enum([SECRET, OTHER]),
+    "expression": lambda: pl.lit(SECRET),
+    "groups by labels": lambda: pandas_frame().groupby([SECRET, OTHER, SECRET]),
+    "column of groups by labels": lambda: pandas_frame()["word"].groupby([SECRET, OTHER, OTHER]),
+    "object with a frame": lambda: Holder(pandas_frame()),
+    "object with slots": lambda: Slotted(pandas_frame()),
+    "object with a length": lambda: Bag(),
+    "arguments": lambda: argparse.Namespace(token=SECRET),
+    "iterator": lambda: itertools.repeat(pandas_frame()),
+    "partial method": lambda: functools.partialmethod(print, pandas_frame()),
+    "partial of an object": lambda: functools.partial(Holder(SECRET)),
+    "context variable": lambda: contextvars.ContextVar("c", default=Holder(SECRET)),  # noqa: B039
+    "future": lambda: done(pandas_frame()),
+    "default": lambda: without_source("def f(x=frame, y: frame = 1) -> frame: ...")["f"],
+    "default of a lambda": lambda: without_source("f = lambda x=[frame], *, y=list(frame.a): 1")[
+        "f"
+    ],
+    "default of a method": lambda: without_source("class C:\n def __init__(s, x=frame): ...")["C"],
+    "default of a field": lambda: dataclasses.make_dataclass(
+        "Made", [("a", object, dataclasses.field(default=Holder(SECRET)))]
+    ),
+    "member": lambda: Enum("Odd", {"A": Holder(SECRET)})["A"],  # type: ignore[misc]
+    "record": lambda: np.rec.array([(1, SECRET)], dtype=[("a", int), ("b", "U10")])[0],
+    "mock": lambda: MagicMock(return_value=SECRET, token=SECRET, name=SECRET),
 }
 
 
@@ -145,6 +186,47 @@ class Bag:
 
     def __repr__(self) -> str:
         return f"Bag({SECRET}, {OTHER})"
+
+
+class Holder:
+    """An object whose repr is that of what it holds."""
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def __call__(self) -> None: ...
+
+    def __repr__(self) -> str:
+        return f"Holder({self.held!r})"
+
+    @property
+    def computed(self) -> Any:
+        raise AssertionError("no property is asked")
+
+
+class Slotted:
+    __slots__ = ("held", "unset")
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def __repr__(self) -> str:
+        return f"Slotted({self.held!r})"
+
+
+def done(value: Any) -> Any:
+    loop = asyncio.new_event_loop()
+    future = loop.create_future()
+    future.set_result(value)
+    loop.close()
+    return future
+
+
+def without_source(code: str) -> dict[str, Any]:
+    """The names of code that nobody keeps the text of."""
+    names: dict[str, Any] = {"frame": pd.DataFrame({"a": [SECRET, OTHER]}), "__name__": "gone"}
+    exec(compile(code, "<gone>", "exec", dont_inherit=True), names)
+    return names
 
 
 class Tensor:
@@ -230,6 +312,54 @@ def test_odd_frames_can_be_told(frame: Any, words: str) -> None:
     assert "nan," not in text
 
 
+def test_the_name_of_a_series_may_be_a_label() -> None:
+    """A row's name is its label and is told as other values are: with rows."""
+    assert "named 'third'" in told(pandas_frame().loc["third"], 1)
+    assert "third" not in told(pandas_frame().loc["third"])
+    assert "named 'word'" in told(polars_frame()["word"])
+
+
+@pytest.mark.parametrize("keys", ["kind", ["kind"], ["yes", "kind"]])
+def test_columns_that_group_are_named(keys: Any) -> None:
+    """Names of columns, alone or as a list, on a table and on one of its columns."""
+    groups = pandas_frame().groupby(keys, observed=True)
+    assert f" by {keys!r}: " in told(groups)
+    assert f" by {keys!r}: " in told(groups["word"])
+    assert " by a list: " in told(pandas_frame().groupby(["yes", "no", "yes"]))
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_large_tables_are_not_counted(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cells of all columns together decide; a note says what is missing and nothing else is."""
+    monkeypatch.setattr("minimax_magic.context.tables._MOST_COUNTED", 20)
+    wide = library.DataFrame({f"c{i}": ["a"] * 4 if i % 2 else [1.0] * 4 for i in range(6)})
+    for value in (wide, library.Series(["a"] * 21)):
+        text = told(value)
+        assert "Distinct counts and quantiles are left out: the table is large." in text
+        assert "distinct," not in text
+        assert "median" not in text
+        assert "0 missing" in text
+    assert "mean 1" in told(wide)
+    for small in (wide[:3], library.Series(["a"] * 20)):
+        assert "1 distinct" in told(small)
+        assert "left out" not in told(small)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        (pd.CategoricalDtype([SECRET]), "type of values: pandas.CategoricalDtype, category"),
+        (pd.SparseDtype("int64", 7), "type of values: pandas.SparseDtype, Sparse[int64]"),
+        (np.dtype("f4"), "numpy.dtypes, float32"),
+        (pl.Enum([SECRET]), "type of values: polars.Enum, Enum of 1 categories"),
+        (pl.List(pl.Datetime("ms")), "List(Datetime(time_unit='ms', time_zone=None))"),
+    ],
+)
+def test_a_type_of_values_is_told_by_its_name(dtype: Any, words: str) -> None:
+    """Its repr would tell categories and the value that is not stored."""
+    assert words in told(dtype).replace("numpy.Float32DType", "numpy.dtypes")
+
+
 def test_a_frame_is_not_changed() -> None:
     """Nothing is written into the user's table."""
     frame = pandas_frame()
@@ -264,6 +394,17 @@ def test_rows_of_an_array_are_told() -> None:
     text = told(np.array([[11, 12], [21, 22]]), 1)
     assert "The first 1 of 2:\n[[11 12]]" in text
     assert "22" not in text.split("The first")[1]
+
+
+def test_rows_of_an_array_of_categories_are_told() -> None:
+    """The first values, not all the categories or the value that is not stored."""
+    for array in (
+        pd.Categorical([SECRET, OTHER]),
+        pd.arrays.SparseArray([SECRET, OTHER], fill_value=OTHER),
+    ):
+        text = told(array, 1)
+        assert f"The first 1 of 2:\n['{SECRET}']" in text
+        assert OTHER not in text
 
 
 def test_a_dict_is_told_by_keys_and_types() -> None:
@@ -325,6 +466,11 @@ class Colour(Enum):
         (datetime.date(2020, 1, 2), "datetime.date: datetime.date(2020, 1, 2)"),
         (Path("a"), "pathlib.PosixPath: PosixPath('a')"),
         (range(3), "range: range(0, 3)"),
+        (np.datetime64("2020-01-02"), "numpy.datetime64: np.datetime64('2020-01-02')"),
+        (pd.Period("2020-01"), "pandas.Period: Period('2020-01', 'M')"),
+        (pd.NaT, "pandas.NaTType: NaT"),
+        (datetime.UTC, "datetime.timezone: datetime.timezone.utc"),
+        (ip_address("10.0.0.1"), "ipaddress.IPv4Address: IPv4Address('10.0.0.1')"),
     ],
 )
 def test_scalars_are_told_by_their_value(value: Any, text: str) -> None:
@@ -360,11 +506,51 @@ class Plain:
 
 
 def test_objects_tell_their_names() -> None:
-    """Type, repr without the address in memory, and public names."""
-    text = told(Plain())
-    assert "Plain object>" in text
-    assert "0x" not in text
-    assert "colour, paint" in text
+    """Type, attributes with their types, and the public names of the class; no repr."""
+    plain = Plain()
+    plain.size = [1, 2]  # type: ignore[attr-defined]
+    plain._hidden = 1  # type: ignore[attr-defined]
+    text = told(plain)
+    assert text.splitlines() == [
+        "object of type test_describe.Plain",
+        "Attributes:",
+        "- 'size': list of 2: 2 int",
+        "Public names: colour, paint",
+    ]
+
+
+def test_with_rows_an_object_says_what_it_does() -> None:
+    """Its repr, without the address in memory."""
+    text = told(Plain(), 1)
+    assert "It says: <test_describe.Plain object>" in text
+    assert "It says: <MagicMock name='m'>" in told(MagicMock(name="m"), 1)
+    assert SECRET in told(Holder(SECRET), 1)
+
+
+def test_attributes_are_told_by_type() -> None:
+    """Those of `__slots__` and of namespaces, too; one that is not set is left out."""
+    assert "- 'held': pandas.DataFrame of shape (3, 7)" in told(Slotted(pandas_frame()))
+    assert "'unset'" not in told(Slotted(1))
+    assert "- 'token': str of length 6" in told(argparse.Namespace(token=SECRET))
+
+
+def test_the_settings_of_an_estimator_are_told() -> None:
+    """Numbers and short texts by value, all else by type; what it has learnt by type."""
+    base = type("BaseEstimator", (), {"__module__": "sklearn.base"})
+
+    class Forest(base):  # type: ignore[misc, valid-type]
+        def __init__(self) -> None:
+            self.trees, self.rule, self.words = 100, "gini", [SECRET]
+            self.classes_ = np.array([SECRET])
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]:
+            return {"trees": self.trees, "rule": self.rule, "words": self.words}
+
+    text = told(Forest())
+    assert "Parameters: trees=100, rule='gini', words=<list of 1: 1 str>" in text
+    assert "- 'classes_': numpy.ndarray of shape (1,)" in text
+    assert text.count("trees") == 1
+    assert SECRET not in text
 
 
 class Hostile:
@@ -414,7 +600,7 @@ def test_a_value_that_raises_is_told_all_the_same(kind: type) -> None:
 def test_ctrl_c_passes() -> None:
     """Interrupting while a slow repr runs stops the cell."""
     with pytest.raises(KeyboardInterrupt):
-        told(Interrupted())
+        told(Interrupted(), 1)
 
 
 def test_an_iterator_is_not_used_up() -> None:
@@ -482,6 +668,33 @@ def test_code_without_source_is_told_by_its_signature() -> None:
     assert "def decorated" in told(functools.partial(decorated, 1))
 
 
+def test_signatures_tell_plain_defaults_only() -> None:
+    """Numbers and texts stay, anything else is an ellipsis; annotations name types only."""
+    code = (
+        "import typing\n"
+        "def f(a: int, b: list[str] | None = None, *, c='x', d=frame, "
+        "e: typing.Annotated[int, frame] = 1, g=(1, 2)) -> dict[str, int]: ..."
+    )
+    assert (
+        "function f(a: int, b: list[str] | None = None, *, c='x', d=..., e=1, g=...) "
+        "-> dict[str, int], whose source" in told(without_source(code)["f"])
+    )
+
+
+class AnswersToAll:
+    def __getattr__(self, name: str) -> Any:
+        return 1
+
+    def __call__(self) -> None: ...
+
+
+def test_proxies_are_no_functions() -> None:
+    """Who answers to every name wraps nothing; what `functools.cache` makes does."""
+    assert told(AnswersToAll()) == "object of type test_describe.AnswersToAll"
+    assert told(MagicMock()).startswith("object of type unittest.MagicMock")
+    assert "def decorated" in told(functools.cache(decorated))
+
+
 def test_a_figure_is_told_and_shown() -> None:
     """Titles, labels, legend and lines in words, and the picture."""
     figure = Figure()
@@ -537,3 +750,48 @@ def test_the_same_values_give_the_same_text() -> None:
     """A replayed request is found by its text, which must not hold addresses or orders of sets."""
     for make in (Plain, lambda: [Plain()], lambda: {"b", "a", "d", "c"}):
         assert told(make(), 3) == told(make(), 3)
+
+
+_ORDERS = """
+import sys
+import pandas as pd
+import polars as pl
+from minimax_magic.context.describe import describe, describe_error
+
+class Shows:
+    def __init__(self, shown):
+        self.shown = shown
+    def __repr__(self):
+        return f"Shows({self.shown})"
+
+words = {"apple", "pear", "fig", "kiwi", "plum"}
+mixed = {("a", 1), ("b", "c"), ("d",), frozenset(words), 3, "x"}
+values = [
+    words, mixed, {"a": mixed}, [mixed], {frozenset(words): 1}, Shows(words),
+    Shows({("a", 1), ("b", "c"), 3, "x"}), {Shows: words}, [Shows(words)],
+    {str(i) for i in range(11_000)},
+    {i if i % 2 else str(i) for i in range(11_000)}, frozenset([frozenset("ab"), frozenset("bc")]),
+    {(str(i), 1) for i in range(11_000)}, {(str(i),) * (i % 3) for i in range(99)},
+    pd.DataFrame({"a": [words, mixed, Shows(words)]}), pd.Series([words]), pd.Series([1]).array,
+    pl.DataFrame({"a": [Shows(words)]}, schema={"a": pl.Object}),
+    pd.Series([words]).to_numpy(), ValueError(words), pd.DataFrame({"a": [object()]}),
+]
+for rows in (0, 3):
+    for value in values:
+        print(describe("x", value, rows=rows).text)
+"""
+
+
+def test_another_process_gives_the_same_text() -> None:
+    """Strings have other hashes there, and so sets another order."""
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", _ORDERS],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(texts) == 1
+    assert b"Shows({'apple', 'fig', 'kiwi', 'pear', 'plum'})" in texts.pop()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import linecache
+import ntpath
+import posixpath
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from minimax_magic.context.describe import describe, describe_error
+from minimax_magic.context.tracebacks import Folders
 
 
 def raised(function: Callable[[], Any]) -> BaseException:
@@ -69,6 +72,26 @@ def test_library_frames_are_one_line_each() -> None:
     assert len(library) == 2
     assert "json/decoder.py" in library[-1]
     assert "raw_decode" in library[-1] or "decode" in library[-1]
+
+
+def test_folders_are_known_on_windows_too() -> None:
+    """Paths there have backslashes, some slashes, and capitals that mean nothing."""
+    folders = Folders([r"C:\Python311\Lib", "D:\\"], ntpath)
+    for file in (r"C:\Python311\Lib\json\decoder.py", "c:/python311/lib/json/decoder.py", r"D:\a"):
+        assert folders.have(file)
+    for file in (r"C:\Python311\Library\a.py", r"C:\work\a.py", "<string>"):
+        assert not folders.have(file)
+    assert Folders(["/usr/lib/python3"], posixpath).have("/usr/lib/python3/json/decoder.py")
+    assert not Folders(["/usr/lib/python3"], posixpath).have("/usr/lib/python3.py")
+
+
+def test_messages_are_the_same_at_each_run() -> None:
+    """Addresses in memory and the order of sets are left out of them."""
+    error = ValueError(f"{object()} is none of {{'b', 'a'}}")
+    error.add_note(repr(object()))
+    text = told(error)
+    assert text.startswith("ValueError: <object object> is none of {'a', 'b'}\n")
+    assert "Note: <object object>" in text
 
 
 def test_frames_that_run_the_cell_are_not_told() -> None:

@@ -3,14 +3,18 @@ mistune (nbconvert), and JupyterLab's, which takes math out of a text before it 
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 
 import mistune
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
+_PUNCTUATION = re.compile(r"\\([!-/:-@\[-`{-~])")
 _commonmark = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+_jupyterlab = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _mistune = mistune.create_markdown(escape=False, plugins=["table", "strikethrough", "url"])
 _MATH = re.compile(
     r"(\$\$?|\\(?:begin|end)\{[a-z]*\*?\}|\\[{}$]|[{}]|(?:\n\s*)+|@@\d+@@|\\\\[()\[\]])", re.I
@@ -23,6 +27,16 @@ def commonmark(text: str) -> str:
 
 def exported(text: str) -> str:
     return str(_mistune(text))
+
+
+def _listing(tokens: Sequence[Token], at: int, *_: object) -> str:
+    """A fence as JupyterLab's highlighter writes it: its language as it is."""
+    language = _PUNCTUATION.sub(r"\1", tokens[at].info.strip())
+    opening = f'<code class="language-{language}">' if language else "<code>"
+    return f"<pre>{opening}{html.escape(tokens[at].content)}</code></pre>\n"
+
+
+_jupyterlab.renderer.rules["fence"] = _listing  # type: ignore[attr-defined]
 
 
 def jupyterlab(text: str) -> str:
@@ -78,8 +92,12 @@ def jupyterlab(text: str) -> str:
     text = "".join(parts)
     if coded:
         text = re.sub("~([TD])", lambda found: "~" if found[1] == "T" else "$", text)
-    rendered = commonmark(text)
-    return re.sub(r"@@(\d+)@@", lambda found: math[int(found[1])], rendered)
+    rendered = str(_jupyterlab.render(text))
+    return re.sub(
+        r"@@([0-9]+)@@",
+        lambda found: dict(enumerate(math)).get(int(found[1]), "undefined"),
+        rendered,
+    )
 
 
 RENDERERS: dict[str, Callable[[str], str]] = {
@@ -120,14 +138,30 @@ _HARMLESS = {
 }
 
 
+# What markdown gives its elements; anything else was smuggled in.
+_ATTRIBUTES = {
+    "a": {"href", "title"},
+    "code": {"class"},
+    "ol": {"start"},
+    "th": {"style"},
+    "td": {"style"},
+    "span": {"class"},
+}
+_ALIGNED = re.compile(r"text-align: ?(?:left|right|center)")
+
+
 class _Watcher(HTMLParser):
-    def __init__(self, *, images: bool) -> None:
+    def __init__(self, *, images: bool, own: bool) -> None:
         super().__init__()
         self.found: list[str] = []
         self._images = images
+        self._own = own
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
+        if self._own and tag in ("div", "span"):
+            values.pop("class", None)
+            values.pop("style", None)
         target = re.sub(r"[\x00-\x20]", "", values.get("href", "")).lower()
         source = values.get("src", "").lower()
         if self._images and tag == "img" and source.startswith(("http://", "https://")):
@@ -135,7 +169,8 @@ class _Watcher(HTMLParser):
                 self.found.append(self.get_starttag_text() or tag)
         elif (
             tag not in _HARMLESS
-            or any(name.startswith("on") for name in values)
+            or set(values) - _ATTRIBUTES.get(tag, set())
+            or not _ALIGNED.fullmatch(values.get("style", "text-align:left"))
             or target.startswith(("javascript:", "data:", "vbscript:"))
         ):
             self.found.append(self.get_starttag_text() or tag)
@@ -153,13 +188,14 @@ class _Watcher(HTMLParser):
         self.found.append(f"<?{data}")
 
 
-def live_tags(html: str, *, images: bool = False) -> list[str]:
+def live_tags(page: str, *, images: bool = False, own: bool = False) -> list[str]:
     """What in a rendered page would load or run something, or is at least not of markdown's making.
 
     Args:
         images: Whether images of the web with nothing but an address and a text are let pass.
+        own: Whether `<div>` and `<span>` may have a class and a style, as those around an answer do.
     """
-    watcher = _Watcher(images=images)
-    watcher.feed(html)
+    watcher = _Watcher(images=images, own=own)
+    watcher.feed(page)
     watcher.close()
     return watcher.found

@@ -2,6 +2,8 @@ r"""Math that is seen as math, and money that is not."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from renderers import jupyterlab
 
@@ -30,6 +32,7 @@ def test_latex_brackets_become_dollars(text: str, math: str) -> None:
         r"in `\(code\)` and",
         "```\n\\(x\\)\n```",
         r"a note \[1\] is no math",
+        r"notes \[see a\] and \[b c\]",
         r"a double \\(x\\) is JupyterLab's own",
         r"never closed \(x",
         "plain (x) and [y]",
@@ -38,6 +41,14 @@ def test_latex_brackets_become_dollars(text: str, math: str) -> None:
 def test_other_brackets_stay(text: str) -> None:
     """Code, escaped brackets and unfinished math are left as they are."""
     assert dollar_math(text) == text
+
+
+@pytest.mark.parametrize("text", ["\\[" + "=" * 20_000, "\\[" + "x_1 + " * 4000, "\\[a=b " * 4000])
+def test_brackets_that_never_close_are_not_slow(text: str) -> None:
+    """The work grows with the text and not with its square."""
+    start = time.process_time()
+    assert dollar_math(text) == text
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from renderers import RENDERERS, live_tags
 
 from minimax_magic.render.markup import answer, extract_code, parse_json_answer, unfit
 
@@ -43,6 +46,22 @@ def test_code_is_the_first_block_with_its_language() -> None:
     assert extract_code(text) == ("x = '''\n```\n'''", "python")
     assert answer(text, "code")["text/markdown"].startswith("````python\n")
     assert answer("x = 1", "code")["text/plain"] == "x = 1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '```x"><img/src=x/onerror=alert(1)>\nc\n```',
+        '~~~\\begin{a}"/onclick="alert(1)"/x="\\end{a}\nc\n~~~',
+        "```\\begin{a}\n\\end{a}\n```",
+        '```a\t"onclick=alert(1)/x="\nc\n```',
+    ],
+)
+def test_the_language_of_code_is_a_plain_word(text: str) -> None:
+    """JupyterLab writes it into an attribute as it is: no quote, tag or formula gets there."""
+    assert re.fullmatch(r"`{3}[ax]?", str(answer(text, "code")["text/markdown"]).split("\n")[0])
+    for render in RENDERERS.values():
+        assert live_tags(render(answer(text, "code")["text/markdown"])) == []
 
 
 def test_a_very_long_answer_fits_one_message() -> None:

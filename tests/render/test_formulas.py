@@ -2,6 +2,8 @@ r"""Answers that are nothing but formulas."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from minimax_magic.render.formulas import formulas, latex
@@ -20,6 +22,7 @@ from minimax_magic.render.markup import answer, unfit
         (r"x_1 = \text{the first root of it} + \sin \alpha", None),
         (r"\begin{align}a &= b\\ c &= d\end{align}", [r"\begin{align}a &= b\\ c &= d\end{align}"]),
         ("E = mc^2", ["E = mc^2"]),
+        ("```latex\nE = mc^2", ["E = mc^2"]),
     ],
 )
 def test_formulas_are_found(text: str, found: list[str] | None) -> None:
@@ -46,6 +49,23 @@ def test_formulas_are_found(text: str, found: list[str] | None) -> None:
 def test_anything_else_is_not_just_formulas(text: str) -> None:
     """Prose, broken formulas and nothing at all are no formulas."""
     assert formulas(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 20_000 + "=",
+        "=a" + "\n" * 20_000 + "b",
+        "=a" + "\n " * 20_000 + "b",
+        "```\n" + "``` x\n" * 4000,
+        "\n".join("`" * length for length in range(3, 200)),
+    ],
+)
+def test_no_text_is_slow_to_look_through(text: str) -> None:
+    """The work grows with the text and not with its square."""
+    start = time.process_time()
+    formulas(text)
+    assert time.process_time() - start < 0.5
 
 
 def test_formulas_are_latex_for_the_front_end() -> None:

@@ -78,6 +78,8 @@ def test_the_page_cannot_leave_its_attribute() -> None:
         "<LiNk/rel=dns-prefetch href=//evil.example>",
         "<base\nhref='https://evil.example/'>",
         "<base>",
+        '<iframe srcdoc="&lt;link rel=preconnect href=//evil.example&gt;">',
+        "<FRAME src=x>",
     ],
 )
 def test_elements_that_act_by_themselves_are_inert(tag: str) -> None:

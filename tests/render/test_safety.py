@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import html
+import re
 import time
 
 import pytest
@@ -102,6 +104,22 @@ ATTACKS = [
     f"<pre>\n\n```\n</pre>{IMG}\n```\n",
     f"$$\n```\n$$\n```\n{IMG}\n```\n",
     f"> - > ```\n{IMG}",
+    f"> $\n> ```\n> $\n> {IMG}\n> ```\n",
+    '- a\n\t~~~x" onclick="alert(1)\n\tb\n\t~~~\n',
+    *(
+        f'$" onclick="x" id="$\n\n{below}'
+        for below in (
+            r"[x](http://h/@\@0@@)",
+            r"[x](http://h/@\\@0@@ '@\\\@0@@')",
+            r"[x](http://h/@&#64;0@@)",
+            r"[x](http://h/&#x0040;@0&commat;@)",
+            r"[x](http://h/@&#64;&#48;@@)",
+            r"[x](http://h/@\![@0@@](https://h/i))",
+            "- a\n\t~~~@\\@0@@\n\ty\n\t~~~\n",
+            "- a\n\t~~~@@0$x$\n\ty\n\t~~~\n",
+            "- a\n\t~~~@@0@$x$\n\ty\n\t~~~\n",
+        )
+    ),
 ]
 
 _ATOMS = [
@@ -148,6 +166,13 @@ _ATOMS = [
         "{",
         "}",
         "@@0@@",
+        "@\\@0@@",
+        "@&#64;0@@",
+        "@@0",
+        "@",
+        '$" onclick="x$\n\n',
+        "[x](http://h/",
+        "\n\t~~~",
         "~D",
         "\u00a0",
         "\v",
@@ -210,6 +235,7 @@ _IMAGES = [
     '![a" onerror="x](https://h/)',
     "![@@0@@](https://h/@@0@@)",
     "[![a](https://h/i)](https://h)",
+    "![@*@0@*@](https://h/)",
 ]
 
 
@@ -218,6 +244,7 @@ _IMAGES = [
 @example('$ ![a](https://h/) " onerror="x $')
 @example("`![a](https://h/`)")
 @example("![a](https://h/&#34;onerror=&#34;x)")
+@example('$" onerror="x" id="$\n\n![@*@0@*@](https://h/)')
 def test_allowed_images_let_nothing_else_through(text: str) -> None:
     """Where images may be loaded, one has an address of the web and a text, and nothing that runs."""
     safe = escape_html(text, remote_images=True)
@@ -304,6 +331,53 @@ def test_other_macros_and_words_stay(text: str) -> None:
     assert escape_html(text) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"&#36;\href{javascript:alert(1)}{x}&#36;",
+        r"&dollar;\href{javascript:alert(1)}{x}&#x24;",
+        r"&#92;(\href{javascript:alert(1)}{x}&#92;)",
+        r"&#36;\\href{javascript:alert(1)}{x}&#36;",
+        r"&#36;\hr&#101;f{javascript:alert(1)}{x}&#36;",
+        r"\$\hr&#0000101f{javascript:alert(1)}{x}\$",
+        r"&#36;&bsol;href{javascript:alert(1)}{x}&#36;",
+        r"\be&#103;in{a}\href{javascript:alert(1)}{x}\end{a}",
+    ],
+)
+def test_macros_are_disarmed_also_where_only_the_page_has_math(text: str) -> None:
+    """MathJax reads the finished page, in which references to signs are the signs."""
+    seen = html.unescape(re.sub("<[^>]*>", "", commonmark(escape_html(text))))
+    assert r"\href" not in seen
+    assert "href" in html.unescape(seen).replace("\u200c", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"A reference: `\@array`, `sub f(\@\@)`, git\@host, a@b.org and x@@y.",
+        "`&#64;` is @, `&#101;` is e, and R&D costs more than C:\\style{x}.",
+        "@@ -1,3 +1,4 @@",
+    ],
+)
+def test_signs_that_form_no_mark_stay(text: str) -> None:
+    """Backslashes, at signs and references are not touched where they are no trick."""
+    assert escape_html(f"{text} [x](http://h/) <https://h>") == f"{text} [x](http://h/) <https://h>"
+
+
+def test_a_mark_of_one_part_reaches_no_formula_of_another() -> None:
+    """Two parts of an answer that are made safe apart are safe in one output too."""
+    formula = escape_html('Sum $" onclick="x" id="$.')
+    for mark in (r"[x](http://h/@\@0@@)", "- a\n\t~~~@\\@0@@\n\ty\n\t~~~\n"):
+        assert live_tags(RENDERERS["jupyterlab"](f"{formula}\n\n{mark}"))
+        assert not live_tags(RENDERERS["jupyterlab"](f"{formula}\n\n{escape_html(mark)}"))
+
+
+def test_references_with_thousands_of_digits_are_text() -> None:
+    """No number is too long to be looked at."""
+    for number in ("9" * 5000, "0" * 5000, "x" + "f" * 5000, "0" * 5000 + "36"):
+        assert number in escape_html(f"a &#{number}; b")
+
+
 def test_code_beside_math_keeps_to_itself() -> None:
     """Code with a dollar sign gets empty lines around it: JupyterLab's math does not cross them."""
     text = "Run\n```sh\ncat <in $HOME\n```\nfor $5."
@@ -326,6 +400,11 @@ _SLOW = [
         "- ",
         "![a][",
         "$ `",
+        "> $\n",
+        "|-",
+        "|\n",
+        "@\\",
+        "&#0",
     ),
     *(
         "[a]: ",
@@ -360,3 +439,15 @@ def test_no_text_is_slow_to_escape(unit: str) -> None:
 
     work(1000)
     assert work(80_000) < max(0.2, 30 * work(8000))
+
+
+@pytest.mark.parametrize(
+    ("before", "unit", "after"),
+    [("$a$ ](", " ", ")"), ("", "|-", "x\n<b>`"), ("@", "\\", "@<b>"), ("&#", "0", "<b>")],
+)
+def test_no_long_run_is_slow_to_escape(before: str, unit: str, after: str) -> None:
+    """Nor is one that begins and ends with something else."""
+    text = f"{before}{unit * 20_000}{after}"
+    start = time.process_time()
+    escape_html(text)
+    assert time.process_time() - start < 0.5

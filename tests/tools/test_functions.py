@@ -7,7 +7,7 @@ import functools
 import inspect
 import json
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Optional
@@ -470,6 +470,18 @@ def test_arguments_that_are_no_object_are_told() -> None:
 
 def check(value: str) -> str:
     raise KeyError(value)
+
+
+def test_iterables_are_validated_before_the_call() -> None:
+    """pydantic would leave it to the function to find what is wrong."""
+
+    def f(numbers: Iterable[int], *more: Iterable[int]) -> None: ...
+
+    made = as_tool(f)
+    bound = made.bind(ToolCall(id="1", name="f", arguments={"numbers": ["1"], "more": [[2]]}))
+    assert bound.args == ([1], [2])
+    with pytest.raises(ArgumentsInvalid, match=r'numbers\[1\]: got "x"; should be a valid integer'):
+        made.bind(ToolCall(id="1", name="f", arguments={"numbers": [1, "x"]}))
 
 
 def test_a_validator_that_raises_is_a_problem_of_the_argument() -> None:

@@ -9,10 +9,12 @@ import io
 import itertools
 import json
 import math
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from ipaddress import IPv4Address
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,7 +24,7 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, HttpUrl, RootModel, SecretStr
 
 from minimax_magic.tools.results import error_text, result_text
 
@@ -98,6 +100,7 @@ class AnyName:
         ({"b", "a"}, '["a", "b"]'),
         ({10, 9}, "[9, 10]"),
         (frozenset({"a", 1}), '["a", 1]'),
+        ({frozenset({2, 10}), (1, "b"), (1, "a")}, '[[1, "a"], [1, "b"], [2, 10]]'),
         (collections.deque([1]), "[1]"),
         ({"a": 1}.items(), '[["a", 1]]'),
         (Pair(1, date(2020, 1, 31)), '{"left": 1, "right": "2020-01-31"}'),
@@ -180,6 +183,66 @@ def test_a_cut_list_says_how_many_items_are_gone() -> None:
     """A list too long to be written out at all tells the number of the rest."""
     assert result_text(list(range(10**6))).endswith(' more items]"]')
     assert '"[cut]": "' in result_text(dict.fromkeys(range(10**5)))
+
+
+def test_a_cut_set_is_sorted_before() -> None:
+    """Its first items are kept, and the note about the others stands behind them."""
+    told = json.loads(result_text({*range(80_000)}, most_chars=10**7))
+    assert told[:-1] == [*range(len(told) - 1)]
+    assert told[-1] == f"[cut: {80_000 - len(told[:-1]):,} more items]"
+    mixed = json.loads(result_text({*range(10**6, 10**6 + 40_000), "a"}, most_chars=10**7))
+    assert mixed[:-1] == ["a", *range(10**6, 10**6 + len(mixed) - 2)]
+    assert mixed[-1].endswith(" more items]")
+
+
+def test_a_huge_set_without_an_order_is_only_counted() -> None:
+    """To order it, all of it would have to be written out."""
+    told = result_text({*range(200_000), "a"})
+    assert told == '["[cut: 200,001 items]"]'
+
+
+def test_a_model_of_any_kind_is_told() -> None:
+    """Addresses and secrets are told as JSON has them, sets of models and bare lists too."""
+
+    class Name(BaseModel, frozen=True):
+        first: str
+
+    class Site(BaseModel):
+        url: HttpUrl
+        address: IPv4Address
+        people: set[Name]
+
+    class Names(RootModel[list[Name]]):
+        pass
+
+    people = {Name(first="Bo"), Name(first="Al")}
+    site = Site(url="https://a.b/c", address="10.0.0.1", people=people)
+    assert json.loads(result_text(site)) == {
+        "url": "https://a.b/c",
+        "address": "10.0.0.1",
+        "people": [{"first": "Al"}, {"first": "Bo"}],
+    }
+    assert result_text(Names([Name(first="Al")])) == '[{"first": "Al"}]'
+
+
+def spent(value: Any) -> float:
+    """Seconds of this process to tell a value, the best of three."""
+    times = []
+    for _ in range(3):
+        begun = time.process_time()
+        result_text(value)
+        times.append(time.process_time() - begun)
+    return min(times)
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_rows_without_room_cost_nothing(library: Any) -> None:
+    """A frame of many rows takes about as long as one of a few, and a list of many has an end."""
+    columns = {f"c{number}": range(2_000) for number in range(50)}
+    long = library.DataFrame(columns)
+    short = long.head(20)
+    assert spent([long]) < 8 * spent([short])
+    assert spent([long] * 400) < 8 * spent([long] * 20)
 
 
 def test_half_a_character_is_replaced() -> None:
