@@ -123,7 +123,8 @@ class MiniMax(Client):
             api_key=SecretStr(api_key) if api_key is not None else None,
             bundle=absolute(bundle, settings.start) if bundle is not None else None,
         )
-        credential = _credential(settings, given, needed=mode != "replay")
+        found = _credential(settings, given, needed=mode != "replay")
+        credential = None if isinstance(found, MinimaxError) else found
         rate = settings.requests_per_second if requests_per_second is ... else requests_per_second
         endpoint = endpoint_for(settings, credential)
         purpose = Purpose(prices=settings.prices, budget=settings.budget)
@@ -141,7 +142,7 @@ class MiniMax(Client):
                 replay = _Replay(store, label, mode, endpoint, books, clock)
         super().__init__(
             endpoint=endpoint,
-            auth=_auth(settings, credential, transport, clock),
+            auth=_auth(settings, found, transport, clock),
             transport=transport,
             limiter=make_limiter(rate, clock),
             clock=clock,
@@ -160,7 +161,9 @@ class MiniMax(Client):
         )
 
 
-def _credential(settings: Settings, given: Given, *, needed: bool) -> Credential | Login | MinimaxError:
+def _credential(
+    settings: Settings, given: Given, *, needed: bool
+) -> Credential | Login | MinimaxError:
     """What is found; if it is not needed now, also why there is none."""
     try:
         return find_credential(settings, given=given)
@@ -172,17 +175,17 @@ def _credential(settings: Settings, given: Given, *, needed: bool) -> Credential
 
 def _auth(
     settings: Settings,
-    credential: Credential | Login | MinimaxError,
+    found: Credential | Login | MinimaxError,
     transport: Transport,
     clock: Clock,
 ) -> AuthSource:
-    match credential:
+    match found:
         case Login():
-            return token_plan(settings, credential, transport, clock)
+            return token_plan(settings, found, transport, clock)
         case Credential():
-            return StaticKey(credential)
+            return StaticKey(found)
         case _:
-            return _NoCredential(credential)
+            return _NoCredential(found)
 
 
 class _NoCredential:
@@ -283,8 +286,10 @@ def region_name(endpoint: Endpoint) -> str:
     return resolve_region(endpoint.root).name.lower()
 
 
-def billing_of(credential: Credential | Login | MinimaxError) -> Billing:
+def billing_of(credential: Credential | Login | None) -> Billing:
     """What a request costs with a credential, as far as its form tells: keys of old have none."""
+    if credential is None:
+        return "unknown"
     if isinstance(credential, Login):
         return "plan"
     key = credential.secret.get_secret_value()
@@ -294,7 +299,7 @@ def billing_of(credential: Credential | Login | MinimaxError) -> Billing:
 
 
 def endpoint_for(
-    settings: Settings, credential: Credential | Login, flavor: str | None = None
+    settings: Settings, credential: Credential | Login | None, flavor: str | None = None
 ) -> Endpoint:
     """Where requests go with a credential: a login brings its own server."""
     base_url = credential.base_url if isinstance(credential, Login) else settings.base_url

@@ -312,8 +312,9 @@ def test_calls_that_nobody_asked_for(sim: Simulator) -> None:
 
 @pytest.mark.parametrize("with_tools", [False, True])
 def test_a_fork(sim: Simulator, with_tools: bool) -> None:
-    """A fork begins with what the other chat has, which stays as it is; without a chat of its own it is
-    kept nowhere. One of a chat that is not there is an error that names those that are."""
+    """A fork begins with what the other chat has, which stays as it is. It needs a name, one that no
+    chat has unless that begins anew; one of a chat that is not there is an error that names those that
+    are."""
     tools: dict[str, Any] = {"tools": ("clock",), **TOOLS} if with_tools else {}
     session = Session()
     ask(session, "the clock", chat="a", **tools)
@@ -321,13 +322,35 @@ def test_a_fork(sim: Simulator, with_tools: bool) -> None:
     ask(session, "again", chat="b", fork="a", **tools)
     assert session.chats["b"][: len(before)] == before
     assert len(whole_turns(session.chats["b"])) == 2
-    assert session.prepare(Ask("again", fork="a")).number == 2
-    ask(session, "unheard", fork="b", **tools)
+    for chat, words in ((None, "needs a name.*--chat"), ("b", "a chat b already.*--new")):
+        with pytest.raises(ConfigError, match=words):
+            session.prepare(Ask("again", fork="a", chat=chat))
+    ask(session, "again", chat="b", fork="a", new=True, **tools)
     assert len(whole_turns(session.chats["b"])) == 2
     assert len(json.dumps(sim.requests[-1].body).split("again")) > 1
     assert session.chats["a"] == before
     with pytest.raises(ConfigError, match=r"no chat x.*a, b"):
         session.prepare(Ask("hi", chat="c", fork="x"))
+
+
+def test_two_cells_of_one_chat_at_once(sim: Simulator) -> None:
+    """A turn that ends while another one of its chat is under way is not lost, and a chat that was
+    forgotten meanwhile does not come back."""
+    session = Session()
+
+    async def cells() -> None:
+        await read(session.prepare(Ask("first", chat="c")))
+        slow = session.prepare(Ask("slow", chat="c"))
+        await read(session.prepare(Ask("quick", chat="c")))
+        await read(slow)
+        said = [turn[0].text for turn in whole_turns(session.chats["c"])]
+        assert said == ["first", "quick", "slow"]
+        late = session.prepare(Ask("late", chat="c"))
+        session.chats.forget("c")
+        await read(late)
+
+    run(session, cells())
+    assert "c" not in session.chats
 
 
 def test_new(sim: Simulator) -> None:

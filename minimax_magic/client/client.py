@@ -71,9 +71,7 @@ from minimax_magic.wire.xml_calls import XmlCalls
 if TYPE_CHECKING:
     from minimax_magic.client.conversation import AnswerStream
 
-Replay: TypeAlias = (
-    "Callable[[Callable[[ChatRequest], AnswerStream], Purpose], Callable[[ChatRequest], AnswerStream]]"
-)
+Replay: TypeAlias = "Callable[[Callable[[ChatRequest], AnswerStream], Purpose], Callable[[ChatRequest], AnswerStream]]"
 """Puts recorded answers before what sends a request for somebody."""
 
 _CODECS: dict[ApiFlavor, Codec] = {

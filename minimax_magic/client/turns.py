@@ -84,7 +84,9 @@ def with_images(request: ChatRequest, images: Any) -> ChatRequest:
         raise ConfigError("The prompt is empty.", hint="Say what to do with the images.")
     # a model that does not see is refused before anything is read
     check_images(_showing(request, (ImageBlock(url="https://example.com"),)))
-    return _showing(request, tuple(image_block(image, name=str(n)) for n, image in enumerate(images, 1)))
+    return _showing(
+        request, tuple(image_block(image, name=str(n)) for n, image in enumerate(images, 1))
+    )
 
 
 def _showing(request: ChatRequest, images: tuple[ImageBlock, ...]) -> ChatRequest:

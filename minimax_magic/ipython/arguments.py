@@ -218,6 +218,8 @@ def parse_command(prompt: str) -> Command | None:
         return None
     if words[0] in COMMAND_NAMES:
         return _command_with_names(words[0], words[1:])
+    if len(words) == 1:
+        _refuse_near_miss(words[0])
     if words[0] not in COMMAND_OPTIONS:
         return None
     signs_in = words[0] in ("login", "logout", "setup")
@@ -229,6 +231,15 @@ def parse_command(prompt: str) -> Command | None:
     if not words[1].startswith("--"):
         return None
     return Command(words[0], _command_options(words[0], words[1:]))
+
+
+def _refuse_near_miss(word: str) -> None:
+    """A single word that is nearly a command is a slip, and would cost money as a prompt."""
+    import difflib  # only a prompt of one word pays for it
+
+    near = difflib.get_close_matches(word.lower(), SUBCOMMANDS, n=1, cutoff=0.8)
+    if near and not word.endswith("?"):
+        raise LineError(f"did you mean %minimax {near[0]}? To ask {word!r}: %minimax -- {word}")
 
 
 def _command_with_names(command: str, words: list[str]) -> Command | None:

@@ -25,9 +25,14 @@ _CLOSE_S = 2.0
 
 
 class BackgroundLoop:
-    """An event loop in a daemon thread, started at the first use."""
+    """An event loop in a daemon thread, started at the first use.
 
-    def __init__(self) -> None:
+    Args:
+        name: What the thread is called.
+    """
+
+    def __init__(self, name: str = "minimax-magic-loop") -> None:
+        self._name = name
         self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
         self._lock = threading.Lock()
 
@@ -37,9 +42,7 @@ class BackgroundLoop:
             # a forked process has the object, but not the thread
             if self._running is None or not self._running[1].is_alive():
                 loop = asyncio.new_event_loop()
-                thread = threading.Thread(
-                    target=_serve, args=(loop,), name="minimax-magic-loop", daemon=True
-                )
+                thread = threading.Thread(target=_serve, args=(loop,), name=self._name, daemon=True)
                 thread.start()
                 self._running = loop, thread  # only now: an interrupt leaves no loop without thread
             return self._running[0]

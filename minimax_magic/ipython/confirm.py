@@ -62,8 +62,8 @@ def _answer(question: str) -> str:
 def _whole_call(call: ToolCall) -> str:
     """The call with all its arguments: what is agreed to must be seen.
 
-    They are written by a model. As JSON of ASCII characters, nothing in them hides, moves the text around
-    it, or looks like a line of the question.
+    A model writes them. As JSON of ASCII characters, nothing in them hides, moves the text around it,
+    or looks like a line of the question.
     """
     if call.invalid_arguments is not None:
         parts = [_value(call.invalid_arguments)]

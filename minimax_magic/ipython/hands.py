@@ -204,7 +204,9 @@ async def _settle(coroutine: Coroutine[Any, Any, Any], done: Future[Any]) -> Non
         done.set_result(await coroutine)
     except BaseException as error:
         done.set_exception(_as_failure(error))
-        raise
+        # anything else that a task lets out, such as KeyboardInterrupt, would end the kernel's loop
+        if isinstance(error, asyncio.CancelledError):
+            raise
 
 
 def _as_failure(error: BaseException) -> BaseException:

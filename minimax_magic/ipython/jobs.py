@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import io
+import reprlib
 import time
 from collections.abc import Generator
 from concurrent import futures
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from minimax_magic.errors import MinimaxError, StreamInterrupted
+from minimax_magic.errors import ConfigError, MinimaxError, StreamInterrupted
 from minimax_magic.ipython import interrupts
 from minimax_magic.ipython.bridge import BackgroundLoop
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted, LineError
@@ -27,13 +28,20 @@ from minimax_magic.render.markup import Format
 from minimax_magic.render.transcript import Transcript
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from minimax_magic.events import ChatReply
+    from minimax_magic.messages import FinishReason
+    from minimax_magic.tokens import TokenUsage
 
 State = Literal["running", "done", "stopped", "failed"]
 
 # While one waits, how often the kernel's thread looks for tools to run and for the stop button.
 _LOOK_S = 0.05
 _TITLE_CHARS = 60
+# So many that are over can still be named; of older ones only the variable has the answer.
+_MOST_OVER = 20
+_VALUE_CHARS = 60
 
 
 class KernelHands(CellHands):
@@ -44,14 +52,20 @@ class KernelHands(CellHands):
         self.wake = self._call_kernel
         self._loop = loop
 
+    @property
+    def between_cells(self) -> bool:
+        """Whether a loop runs then, as in a kernel; in a terminal nothing can be shown then either."""
+        return self._loop is not None
+
     def _call_kernel(self) -> None:
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop was closed: the kernel ends
                 self._loop.call_soon_threadsafe(self._serve_between)
 
     def _serve_between(self) -> None:
-        # nobody is there to be told; the call itself counts as stopped
-        with suppress(KeyboardInterrupt):
+        # nobody is there to be told, and what leaves a callback may end the kernel's loop; the call
+        # itself counts as stopped
+        with suppress(BaseException):
             self.serve()
 
 
@@ -73,7 +87,8 @@ class Job:
     Attributes:
         number: What it is called.
         title: How its prompt begins.
-        hands: Run its tools; None if it has none.
+        hands: Run its tools, if it has any.
+        told: Whether somebody waited for it since it was over, and so knows what became of it.
     """
 
     def __init__(self, number: int, prompt: str, run: CellRun, hands: KernelHands) -> None:
@@ -82,7 +97,10 @@ class Job:
         self.hands = hands
         self.state: State = "running"
         self.error: MinimaxError | None = None
-        self._run = run
+        self.told = False
+        self._run: CellRun | None = run
+        self._reply = run.reply
+        self._result: Any = None
         self._began = time.monotonic()
         self._ended: float | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -93,27 +111,51 @@ class Job:
     def start(self, drawing: BackgroundLoop) -> None:
         """Begins to ask and to draw. Called by the cell that it belongs to."""
         self._loop = drawing.loop
-        drawing.submit(self._work())
+        if self._run is not None:
+            drawing.submit(self._work(self._run))
 
-    async def _work(self) -> None:
+    async def _work(self, run: CellRun) -> None:
         self._task = task = asyncio.current_task()
         if self._unwanted and task is not None:  # since before it began
             # only once it waits: a timeout that is entered later would swallow it
             asyncio.get_running_loop().call_soon(task.cancel)
+        state: State = "failed"
+        fault: BaseException | None = None
         try:
-            await self._run.run_async()
-            self.state = "done"
+            await run.run_async()
+            state = "done"
         except CellInterrupted:
-            self.state = "stopped"
+            state = "stopped"
         except CellError as failed:
-            self.state, self.error = "failed", failed.error
+            self.error = failed.error
         except BaseException as error:
-            self.state = "failed"
-            self._done.set_exception(error)
-        finally:
-            self._ended = time.monotonic()
-            if not self._done.done():
+            fault = error
+        self._end(state, run.reply, run.result, fault)
+
+    def _end(
+        self, state: State, reply: ChatReply, result: Any, fault: BaseException | None = None
+    ) -> None:
+        # the thread may come to its end after it was given up: only the first counts
+        if self.over:
+            return
+        self.state, self._reply, self._result = state, reply, result
+        self._ended = time.monotonic()
+        with suppress(futures.InvalidStateError):
+            if fault is not None:
+                self._done.set_exception(fault)
+            else:
                 self._done.set_result(None)
+
+    def abandon(self) -> None:
+        """Counts as stopped from now on: the thread that drew it has ended, perhaps before it began."""
+        reply = self.reply
+        self._end("stopped", reply, reply)
+
+    def let_go(self) -> None:
+        """Keeps the answer of one that is over, but neither what was asked nor what was drawn."""
+        self._run = None
+        if self.error is not None:
+            self.error.__traceback__ = None  # its frames hold the request, too
 
     @property
     def over(self) -> bool:
@@ -122,7 +164,13 @@ class Job:
     @property
     def reply(self) -> ChatReply:
         """The answer, or what has come of it."""
-        return self._run.reply if self.over else self._run.so_far
+        run = self._run
+        return self._reply if self.over or run is None else run.so_far
+
+    @property
+    def outcome(self) -> Any:
+        """The value that was asked for, if it was given, else the answer. Only once it is over."""
+        return self._result
 
     @property
     def elapsed_s(self) -> float:
@@ -137,7 +185,8 @@ class Job:
 
     def show_again(self) -> None:
         """Draws the last state once more: notebook runners only see what a running cell sends."""
-        self._run.show_again()
+        if self._run is not None:
+            self._run.show_again()
 
     def result(self) -> Any:
         """What its variable stands for.
@@ -145,15 +194,16 @@ class Job:
         Raises:
             CellError: It failed, or was stopped.
         """
+        self.told = True
         self._done.result()
         if self.state == "done":
-            return self._run.result
+            return self._result
         if self.error is not None:
             raise CellError(self.error)
         raise CellError(
             StreamInterrupted(
                 f"Job {self.number} was stopped.",
-                partial=self._run.reply,
+                partial=self._reply,
                 reason="cancelled",
                 hint="What had arrived is in `.reply`.",
             )
@@ -178,7 +228,8 @@ class Job:
 class PendingReply:
     """What a variable holds of an answer in the background: `await answer` gives the reply.
 
-    With `--as` and `--format json` it gives the value. `.reply` and `.text` are what has come so far.
+    With `--as` and `--format json` it gives the value. `.reply`, `.text` and the like are what has
+    come so far. As a string, in a prompt for one, it is the answer itself.
     """
 
     def __init__(self, job: Job) -> None:
@@ -197,32 +248,81 @@ class PendingReply:
         return self._job.reply.text
 
     @property
+    def thinking(self) -> str:
+        return self._job.reply.thinking
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        return self._job.reply.usage
+
+    @property
+    def cost(self) -> Decimal | None:
+        return self._job.reply.cost
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        return self._job.reply.finish_reason
+
+    @property
     def done(self) -> bool:
         return self._job.over
 
     def cancel(self) -> None:
         self._job.cancel()
 
+    def __str__(self) -> str:
+        """What the same variable would say had the cell not been in the background.
+
+        Raises:
+            ConfigError: It is not over yet.
+        """
+        job = self._job
+        if not job.over:
+            raise ConfigError(
+                f"Job {job.number} still runs.", hint=f"`%minimax wait {job.number}` waits for it."
+            )
+        return str(job.outcome)
+
     def __repr__(self) -> str:
         job = self._job
-        return f"<answer of job {job.number}: {job.state}, {len(job.reply.text):,} characters>"
+        reply = job.reply
+        said = f"{len(reply.text):,} characters"
+        if job.over and job.outcome is not reply:
+            said = _in_short(job.outcome)
+        return f"<answer of job {job.number}: {job.state}, {said}>"
 
 
 class Jobs:
     """Those of a session, by number."""
 
     def __init__(self) -> None:
-        self._drawing = BackgroundLoop()
+        self._drawing = BackgroundLoop("minimax-magic-drawing")
         self._jobs: dict[int, Job] = {}
+        self._begun = 0
 
     def begin(self, prompt: str, run: CellRun, hands: KernelHands) -> PendingReply:
-        job = self._jobs[len(self._jobs) + 1] = Job(len(self._jobs) + 1, prompt, run, hands)
+        self._let_go()
+        self._begun += 1
+        job = self._jobs[self._begun] = Job(self._begun, prompt, run, hands)
         job.start(self._drawing)
+        if not hands.between_cells:
+            print(f"Job {job.number} answers in the background; %minimax wait shows it.")
         return PendingReply(job)
 
     @property
     def running(self) -> list[Job]:
         return [job for job in self._jobs.values() if not job.over]
+
+    @property
+    def untold(self) -> list[Job]:
+        """Those that run, and those that ended without anybody having waited for them."""
+        return [job for job in self._jobs.values() if not (job.over and job.told)]
+
+    def _let_go(self) -> None:
+        over = [job for job in self._jobs.values() if job.over]
+        for job in over[:-_MOST_OVER]:
+            del self._jobs[job.number]
+            job.let_go()
 
     def numbers(self) -> list[str]:
         return [str(job.number) for job in self.running]
@@ -246,7 +346,7 @@ class Jobs:
         return job
 
     def wait(self, jobs: list[Job]) -> None:
-        """Blocks until they are over, and runs the tools of all that go on meanwhile.
+        """Blocks until they are over and shows them, and runs the tools of all that go on meanwhile.
 
         Raises:
             KeyboardInterrupt: The person does not want to wait any more; they go on.
@@ -258,13 +358,22 @@ class Jobs:
                 waiting[0].wait(_LOOK_S)
         for job in jobs:
             job.show_again()
+            job.told = True
 
     def close(self) -> None:
         for job in self.running:
             job.cancel()
         self._drawing.stop()
+        for job in self.running:
+            job.abandon()
 
 
 def _title(prompt: str) -> str:
     line = " ".join(prompt.split())
     return line if len(line) <= _TITLE_CHARS else f"{line[: _TITLE_CHARS - 3]}..."
+
+
+def _in_short(value: Any) -> str:
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = _VALUE_CHARS
+    return " ".join(short.repr(value).split())

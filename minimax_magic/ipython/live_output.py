@@ -53,9 +53,9 @@ class Output(Protocol):
     """Shows one answer.
 
     `feed` takes events, `due_in` says in how many seconds `draw` is worth calling, `draw_now` does not
-    wait for that, `finish` draws the last state; `typed` says that `reply.value` is what was asked for, even if
-    that is None. `settle_in` is how long to wait before `finish` to keep to the promised byte rate.
-    `note` adds a notice that no event says.
+    wait for that, `finish` draws the last state; `typed` says that `reply.value` is what was asked for,
+    even if that is None. `settle_in` is how long to wait before `finish` to keep to the promised byte
+    rate. `note` adds a notice that no event says.
 
     All of them are called from the cell's own thread. In the background only `begin` is, first of all,
     and what follows from one other thread. `redraw` shows the last state once more and may come from

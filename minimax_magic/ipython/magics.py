@@ -496,7 +496,7 @@ class MiniMaxMagics(Magics):
 
     def _wait(self, command: Command) -> None:
         jobs = self.jobs
-        wanted = [jobs.find(command.names[0])] if command.names else jobs.running
+        wanted = [jobs.find(command.names[0])] if command.names else jobs.untold
         try:
             jobs.wait(wanted)
         except KeyboardInterrupt:
@@ -504,7 +504,9 @@ class MiniMaxMagics(Magics):
                 "the jobs that still run go on. `%minimax cancel JOB` stops one."
             ) from None
         for job in wanted:
-            job.result()  # a failed one fails this cell, too
+            # a failed one fails this cell, too; what the person stopped is no surprise
+            if command.names or job.state == "failed":
+                job.result()
 
     def _start_simulator(self) -> Simulator:
         """The one that runs, or a new one. From any thread."""

@@ -5,13 +5,14 @@ A kernel sends them away and keeps none, unlike terminal IPython, which has them
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 _MOST = 50
+# Together; the last is kept whatever its size. In characters, which is what base64 takes of memory.
+_MOST_BYTES = 20_000_000
 
 
 class ShownImages:
@@ -19,7 +20,7 @@ class ShownImages:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
-        self._kept: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_MOST)
+        self._kept: list[tuple[int, dict[str, Any]]] = []
 
     def install(self) -> None:
         if (register := getattr(self._shell.display_pub, "register_hook", None)) is not None:
@@ -51,8 +52,25 @@ class ShownImages:
         if message.get("msg_type") == "display_data" and _has_image(bundle):
             # `execution_count` goes up before or after a cell, depending on the version of IPython
             history: Any = self._shell.history_manager
-            self._kept.append((len(history.input_hist_parsed) - 1, bundle))
+            self._kept.append((len(history.input_hist_parsed) - 1, _sized(bundle)))
+            self._let_go()
         return message
+
+    def _let_go(self) -> None:
+        """Of the oldest, as many as are too many or too large."""
+        del self._kept[:-_MOST]
+        size = sum(_size(bundle) for _, bundle in self._kept)
+        while size > _MOST_BYTES and len(self._kept) > 1:
+            size -= _size(self._kept.pop(0)[1])
+
+
+def _sized(bundle: dict[str, Any]) -> dict[str, Any]:
+    """Without JSON, such as a plot's data, whose size nobody knows."""
+    return {kind: data for kind, data in bundle.items() if isinstance(data, str | bytes)}
+
+
+def _size(bundle: dict[str, Any]) -> int:
+    return sum(map(len, bundle.values()))
 
 
 def _has_image(bundle: dict[str, Any]) -> bool:

@@ -109,7 +109,8 @@ class _Answer:
             return
         if replayer.mode == "replay" or replayer.send is None:
             raise ConfigError(
-                f"{replayer.label} holds no answer to this request, and with cache replay nothing is sent.",
+                f"{replayer.label} holds no answer to this request, and with cache replay nothing "
+                "is sent.",
                 hint="The prompt, an option or what a tool returned is not what it was when the answer "
                 "was recorded: ask once with cache record (`--cache record`).",
             )
@@ -123,7 +124,8 @@ class _Answer:
         reply = stream.reply
         if is_whole(reply):
             said = tuple(text for text in reply.warnings if text not in local)
-            recording = Recording(replace(reply, warnings=said), replayer.flavor, utc(replayer.clock.time()))
+            kept = replace(reply, warnings=said)
+            recording = Recording(kept, replayer.flavor, utc(replayer.clock.time()))
             try:
                 await asyncio.to_thread(replayer.store.put, key, recording)
             except ConfigError as error:  # the answer is there and paid for

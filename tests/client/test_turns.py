@@ -17,6 +17,7 @@ import pytest
 from pydantic import BaseModel
 from simulated import BOTH_WAYS, BOTH_WIRES, Dialogue
 
+from minimax_magic.client.conversation import with_tools
 from minimax_magic.errors import ConfigError, OutputInvalid, RateLimitError, StreamInterrupted
 from minimax_magic.events import CallBegun, CallEnded, Notice, StepBegun
 from minimax_magic.images import image_block
@@ -24,6 +25,8 @@ from minimax_magic.messages import ChatRequest, Tool
 from minimax_magic.pricing import cost
 from minimax_magic.simulator import Drop, Fail, Reply, Simulator, ToolCall
 from minimax_magic.simulator.answer import signature
+from minimax_magic.structured import output_type
+from minimax_magic.tools.functions import as_tool
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +169,22 @@ def test_it_ends_at_max_steps(dialogue: Dialogue) -> None:
     assert len(dialogue.bodies) == 2
     assert "after 2 requests" in reply.warnings[-1]
     dialogue.go_on("Weather", [*reply.messages])
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [("temprature", "temperature"), ("image", "images"), ("tool", "tools"), ("outputs", "output")],
+)
+def test_an_option_that_does_not_exist(dialogue: Dialogue, option: str, meant: str) -> None:
+    """The error says which may be meant; with other options of a turn, too."""
+    for more in ({}, {"tools": [weather]}):
+        with pytest.raises(ConfigError) as caught:
+            dialogue.ask("Hi", **more, **{option: 1})
+        told = f"There is no option '{option}'. Did you mean {meant}? Nothing was sent."
+        assert str(caught.value) == told
+    with pytest.raises(ConfigError, match="There are: model, system, .*repair"):
+        dialogue.ask("Hi", qqq=1)
+    assert dialogue.bodies == []
 
 
 def test_a_call_of_a_plain_tool_is_for_the_caller(dialogue: Dialogue) -> None:
@@ -325,6 +344,7 @@ def test_an_answer_that_is_never_valid(dialogue: Dialogue, word: str) -> None:
     prompt = f"{word}[[invalid 9]] I met Ada, who is 36."
     _, stream, error = dialogue.play(prompt, output=Person)
     assert isinstance(error, OutputInvalid)
+    assert "allow more attempts with repair (`--repair`)" in error.hint
     assert len(dialogue.bodies) == 3
     assert stream.reply.text == error.text
     if not word:
@@ -359,6 +379,17 @@ def test_output_and_tools_go_together(dialogue: Dialogue) -> None:
     dialogue.play("[[length]] Hi", tools=[give_answer], output=int)
     names = [str(tool.get("function", tool)["name"]) for tool in dialogue.bodies[-1]["tools"]]
     assert names == ["give_answer", "give_answer_2"]
+
+
+def test_a_tool_that_is_called_like_the_one_of_the_answer(dialogue: Dialogue) -> None:
+    """Whoever made the answer's type without knowing the tools is told the name, and nothing is sent."""
+    function = as_tool(weather, name="give_answer")
+    request = ChatRequest(messages="Hi")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"^The tool 'give_answer' is called like"):
+        with_tools(request, [function], output_type(int))
+    with pytest.raises(ConfigError, match="'give_answer'"):
+        with_tools(request.model_copy(update={"tools": (function.spec,)}), [], output_type(int))
+    assert dialogue.bodies == []
 
 
 def test_thinking_without_an_answer_can_be_repaired(dialogue: Dialogue) -> None:
@@ -402,10 +433,10 @@ def test_images_arrive_as_they_are(dialogue: Dialogue, tmp_path: Path) -> None:
 
 
 def test_a_model_that_sees_nothing_is_not_asked(dialogue: Dialogue) -> None:
-    """M2 gets no images: the error names who takes them, and nothing is sent."""
+    """M2 gets no images: the error names who takes them, and nothing is read or sent."""
     with pytest.raises(ConfigError, match=r"MiniMax-M2\.7 does not take images.*MiniMax-M3"):
-        dialogue.ask("What is this?", model="MiniMax-M2.7", images=[png()])
-    with pytest.raises(ConfigError, match="image 2"):
+        dialogue.ask("What is this?", model="MiniMax-M2.7", images=[png(), "missing.png"])
+    with pytest.raises(ConfigError, match=r"^The image 2 \(missing\.png\) does not exist"):
         dialogue.ask("What is this?", images=[png(), "missing.png"])
     assert dialogue.bodies == []
 

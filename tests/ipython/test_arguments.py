@@ -17,6 +17,7 @@ from minimax_magic.ipython.arguments import (
     parse_command,
     parse_line,
 )
+from minimax_magic.ipython.cell_errors import LineError
 
 
 def said(options: Any) -> dict[str, Any]:
@@ -216,11 +217,20 @@ def test_commands_of_usage(line: str, command: Command) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "meant"), [("waitt", "wait"), ("Usage", "usage"), ("dashbord", "dashboard")]
+)
+def test_a_slip_is_no_prompt(word: str, meant: str) -> None:
+    """A single word that is nearly a command costs nothing; after ` -- ` it is asked all the same."""
+    with pytest.raises(LineError, match=f"mean %minimax {meant}.*%minimax -- {word}"):
+        parse_command(word)
+    assert parse_line(f"-- {word}").marked
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "usage of the word however",
         "usage?",
-        "Usage",
         "cost of living",
         "costs --budget 25",
         "dashboard design --csv or not?",

@@ -17,7 +17,7 @@ def test_in_a_terminal(shell: Any, sim: Simulator) -> None:
     sim.script(Reply(text="the answer in the background"))
     ran = shell.run("%%minimax later --bg --chat c\nhi")
     assert ran.error is None
-    assert ran.out == ""
+    assert ran.out == "Job 1 answers in the background; %minimax wait shows it.\n"
     pending = shell.ns["later"]
     ran = shell.run("%minimax wait")
     assert ran.error is None
@@ -48,6 +48,51 @@ def test_one_that_fails(shell: Any, sim: Simulator) -> None:
     assert note.startswith("Note: CredentialInvalid: ")
     assert error.startswith("CredentialInvalid: ")
     assert isinstance(shell.run("await later").error, CellError)
+
+
+def test_those_that_ended_before(shell: Any, sim: Simulator) -> None:
+    """`wait` shows the answers that came since, once; a failed one among them fails the cell, but only
+    when all were shown."""
+    sim.script(Fail(status=401, code=1004))
+    shell.run("%%minimax failed --bg\nhi")
+    wait_for(lambda: shell.ns["failed"].done)
+    sim.script(Reply(text="the second answer"))
+    shell.run("%%minimax later --bg\nhi")
+    wait_for(lambda: shell.ns["later"].done)
+    ran = shell.run("%minimax wait")
+    assert isinstance(ran.error, CellError)
+    assert ran.lines[0].startswith("Note: CredentialInvalid: ")
+    assert "the second answer" in ran.out
+    assert ran.lines[-1].startswith("CredentialInvalid: ")
+    ran = shell.run("%minimax wait")
+    assert (ran.error, ran.out) == (None, "")
+    assert "the second answer" in shell.run("%minimax wait 2").out  # if it is asked for
+
+
+def test_what_was_cancelled_is_no_failure(shell: Any, sim: Simulator) -> None:
+    """`wait` for all shows what had come of one that the person stopped, and does not fail for it."""
+    sim.script(Reply(text="word " * 10_000, delay_s=0.02))
+    shell.run("%%minimax later --bg\nhi")
+    wait_for(lambda: shell.ns["later"].text.startswith("word word"))
+    shell.run("%minimax cancel 1")
+    ran = shell.run("%minimax wait")
+    assert ran.error is None
+    assert "word word" in ran.out
+    assert "interrupted" in ran.out
+
+
+def test_in_the_next_prompt(shell: Any, sim: Simulator) -> None:
+    """`{{answer}}` is the text of a background answer, and says what to do while that still runs."""
+    sim.script(Reply(text="word " * 10_000, delay_s=0.02))
+    shell.run("%%minimax slow --bg\nhi")
+    ran = shell.run("%%minimax\nTranslate {{slow}}")
+    assert "Job 1 still runs. `%minimax wait 1` waits for it." in ran.out
+    shell.run("%minimax cancel 1")
+    sim.script(Reply(text="the answer"))
+    shell.run("%%minimax quick --bg\nhi")
+    assert shell.run("%minimax wait 2").error is None
+    assert shell.run("%%minimax\nTranslate {{quick}} please").error is None
+    assert "Translate the answer please" in str(sim.requests[-1].body["messages"])
 
 
 def test_cancelling_one(shell: Any, sim: Simulator) -> None:

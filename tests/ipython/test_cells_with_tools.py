@@ -178,3 +178,42 @@ def test_trimming(shell: Any, sim: Simulator) -> None:
     assert ran.error is None
     assert "the oldest turn" in ran.out or "the oldest 1 turn" in ran.out
     assert "first" not in json.dumps(sim.requests[-1].body["messages"])[:200]
+
+
+@pytest.mark.parametrize(
+    ("line", "partner"),
+    [
+        ("--rows 3", "--ctx"),
+        ("--confirm", "--tools"),
+        ("--max-steps 3", "--tools"),
+        ("--repair 1", "--as"),
+        ("--new", "--chat"),
+        ("--trim", "--chat"),
+    ],
+)
+def test_options_without_their_partner(shell: Any, sim: Simulator, line: str, partner: str) -> None:
+    """An option that says nothing without another one is a mistake, and nothing is sent."""
+    ran = shell.run(f"%%minimax {line}\nhi")
+    assert f"{line.split()[0]} says nothing without {partner}." in str(ran.error)
+    assert sim.requests == []
+
+
+def test_a_blank_between_names_overwrites_nothing(shell: Any, sim: Simulator) -> None:
+    """`--tools look fetch` would put the answer into `fetch`; with a name that is free it is meant."""
+    shell.run(TOOLS)
+    ran = shell.run("%%minimax --tools look fetch\nhi")
+    assert "'fetch' would be overwritten" in str(ran.error)
+    assert sim.requests == []
+    sim.script(Reply(text="fine"))
+    assert shell.run("%%minimax --tools look answer\nhi").error is None
+    assert shell.ns["answer"].text == "fine"
+
+
+def test_a_dry_run_of_fix_sends_nothing(shell: Any, sim: Simulator) -> None:
+    """`--dry-run fix` shows the error that would be sent, and sends nothing."""
+    shell.run("1 / 0")
+    ran = shell.run("%minimax --dry-run fix")
+    assert ran.error is None, ran.out
+    assert "ZeroDivisionError" in ran.out
+    assert sim.requests == []
+    assert "leave --bg" in str(shell.run("%minimax --bg fix").error)

@@ -54,20 +54,79 @@ def call(name: str = "look", **arguments: Any) -> ToolCall:
         ("yes", True),
         (" YES ", True),
         ("n", False),
-        ("no", False),
-        ("", False),
-        ("what?", False),
+        ("No", False),
         ("EOF", False),
     ],
 )
 def test_an_answer(person: Person, word: str, allowed: bool) -> None:
-    """Only a yes is a yes; an empty line and the end of the input are none."""
+    """A yes is one in any spelling; the end of the input is a no."""
     person.says(word)
     assert may_call(SimpleNamespace())(call(city="Rome")) is allowed  # type: ignore[arg-type]
     (question,) = person.asked
     assert "look" in question
     assert "Rome" in question
     assert "[y]es, [n]o, [a]ll" in question
+
+
+@pytest.mark.parametrize(("word", "allowed"), [("y", True), ("n", False), ("EOF", False)])
+def test_what_is_no_answer_is_asked_about_again(person: Person, word: str, allowed: bool) -> None:
+    """An empty line or another word decides nothing: the question is asked until it is answered."""
+    person.says("", "what?", "yess", "nope", word)
+    assert may_call(SimpleNamespace())(call(city="Rome")) is allowed  # type: ignore[arg-type]
+    assert len(person.asked) == 5
+    assert person.asked[1:] == ["Please answer [y]es, [n]o, [a]ll: "] * 4
+
+
+def asked_about(person: Person, called: ToolCall) -> str:
+    person.says("n")
+    may_call(SimpleNamespace())(called)  # type: ignore[arg-type]
+    return person.asked[-1].removeprefix("Run ").removesuffix("? [y]es, [n]o, [a]ll: ")
+
+
+def test_all_arguments_are_shown(person: Person) -> None:
+    """What is agreed to is seen: few arguments in one line, many in a line each, none left out."""
+    assert (
+        asked_about(person, call(city="Rome", days=[1, None]))
+        == 'look(city="Rome", days=[1, null])'
+    )
+    many = {f"argument_{n}": "word " * 9 for n in range(40)}
+    lines = asked_about(person, call(**many)).splitlines()
+    assert len(lines) == 40
+    assert lines[0] == f'look(argument_0="{"word " * 9}",'
+    assert lines[-1] == f'    argument_39="{"word " * 9}")'
+    invalid = ToolCall(id="1", name="look", invalid_arguments='{"city": ')
+    assert asked_about(person, invalid) == 'look("{\\"city\\": ")'
+
+
+def test_a_long_value_shows_both_ends(person: Person) -> None:
+    """What stands at the end of a long value is not hidden by its beginning; what is left out is
+    counted."""
+    assert "..." not in asked_about(person, call(code="x" * 598))
+    lines = asked_about(person, call(code="print(1); " * 500 + "rm -rf /")).splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith('look(code="print(1); ')
+    assert lines[1] == "    [... 4,460 characters are not shown ...]"
+    assert lines[2].endswith('print(1); rm -rf /")')
+    shown = len(lines[0]) - len("look(code=") + len(lines[2][4:]) - len(")")
+    assert shown + 4460 == len("print(1); " * 500 + "rm -rf /") + 2
+
+
+@pytest.mark.parametrize("where", ["name", "key", "value", "inside", "invalid"])
+def test_nothing_in_a_call_moves_or_hides(person: Person, where: str) -> None:
+    """Control and direction characters and line breaks are escaped, wherever the model wrote them."""
+    evil = "a\x1b[2K\r\n\x7f\x9b\u202e\u2066\u200b\u2028\ud800" + "Run f()? "
+    called = {
+        "name": call(evil),
+        "key": call(**{evil: 1}),
+        "value": call(city=evil),
+        "inside": call(city={"x": [{evil: evil}]}),
+        "invalid": ToolCall(id="1", name="look", invalid_arguments=evil),
+    }[where]
+    question = asked_about(person, called)
+    assert question.isascii()
+    assert all(character >= " " and character != "\x7f" for character in question)
+    for escaped in (r"\u001b", r"\r\n", r"\u007f", r"\u009b", r"\u202e", r"\u2066", r"\u200b"):
+        assert escaped in question
 
 
 @pytest.mark.parametrize("word", ["a", "All"])

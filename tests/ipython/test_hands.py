@@ -236,6 +236,25 @@ def test_stopping_lets_async_tools_clean_up(desk: Desk) -> None:
     assert main_of(main) == ["cleaned"]
 
 
+@pytest.mark.parametrize("blocking", [False, True])
+def test_a_tool_cannot_end_the_loop(desk: Desk, blocking: bool) -> None:
+    """An async tool that raises KeyboardInterrupt counts as stopped; the kernel's loop goes on."""
+
+    async def main() -> str:
+        async def leave() -> None:
+            raise KeyboardInterrupt
+
+        asked = desk.ask(leave)
+        serve = desk.hands.serve_blocking if blocking else desk.hands.serve
+        serve()
+        with pytest.raises(ToolStopped, match="KeyboardInterrupt"):
+            await asyncio.wrap_future(asked)
+        await asyncio.sleep(0)
+        return "alive"
+
+    assert main_of(main) == "alive"
+
+
 def test_a_tool_may_end_what_it_awaits(desk: Desk) -> None:
     """A CancelledError of something else that the tool awaits is an error of the tool."""
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
+import sys
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from made_up_cells import wait_for
 
-from minimax_magic.errors import APIConnectionError
+from minimax_magic.errors import APIConnectionError, ConfigError
 from minimax_magic.events import ChatReply, Finished, ReplyBuilder, StreamEvent, TextDelta
 from minimax_magic.ipython.bridge import BackgroundLoop
-from minimax_magic.ipython.cell_errors import CellError, LineError
+from minimax_magic.ipython.cell_errors import CellError, LineError, ToolStopped
+from minimax_magic.ipython.hands import _Work
 from minimax_magic.ipython.jobs import HeldOutput, Jobs, KernelHands, PendingReply
 from minimax_magic.ipython.runner import CellRun
 from minimax_magic.messages import ToolCall
@@ -39,11 +44,12 @@ class Turn:
         self.go, self.said, self.closed = (threading.Event() for _ in range(3))
         self.kept: list[bool] = []
         self._text, self._fails, self._hands, self._function = text, fails, hands, function
+        self.value: Any = None
         self._builder = ReplyBuilder("model")
 
     @property
     def reply(self) -> ChatReply:
-        return self._builder.build()
+        return replace(self._builder.build(), value=self.value)
 
     def _say(self, text: str) -> TextDelta:
         self._builder.apply(TextDelta(text))
@@ -112,10 +118,16 @@ class Office:
         self.background = BackgroundLoop()
 
     def begin(
-        self, turn: Turn, output: Any = None, hands: KernelHands | None = None, prompt: str = "hi"
+        self,
+        turn: Turn,
+        output: Any = None,
+        hands: KernelHands | None = None,
+        prompt: str = "hi",
+        *,
+        typed: bool = False,
     ) -> PendingReply:
         output = output or Output()
-        run = CellRun(self.background, turn, output, alone=True)  # type: ignore[arg-type]
+        run = CellRun(self.background, turn, output, typed=typed, alone=True)  # type: ignore[arg-type]
         return self.jobs.begin(prompt, run, hands or KernelHands(None))
 
     def close(self) -> None:
@@ -334,6 +346,35 @@ def test_a_tool_that_is_stopped_stops_its_job(office: Office) -> None:
     assert "1  stopped" in office.jobs.text()
 
 
+def test_an_async_tool_cannot_end_the_kernel(office: Office) -> None:
+    """A KeyboardInterrupt of an async tool stops its job; the kernel's loop goes on."""
+
+    async def leave() -> None:
+        raise KeyboardInterrupt
+
+    async def main() -> str:
+        hands = KernelHands(asyncio.get_running_loop())
+        pending = office.begin(Turn(hands=hands, function=leave), hands=hands)
+        with pytest.raises(CellError, match="Job 1 was stopped"):
+            await value_of(pending)
+        return "alive"
+
+    assert asyncio.run(main()) == "alive"
+
+
+def test_what_leaves_programs_stays_in_the_call(office: Office) -> None:
+    """Whatever is raised between cells, `sys.exit` included, does not end the kernel's loop."""
+
+    async def main() -> str:
+        hands = KernelHands(asyncio.get_running_loop())
+        work = _Work(lambda: sys.exit(3), is_async=False)
+        with pytest.raises(ToolStopped, match="SystemExit"):
+            await hands._hand_over(work)
+        return "alive"
+
+    assert asyncio.run(main()) == "alive"
+
+
 def test_a_kernel_that_ends(office: Office) -> None:
     """Asking a closed loop for a tool raises nothing on the thread that asks."""
     loop = asyncio.new_event_loop()
@@ -350,6 +391,109 @@ def test_closing_ends_them(office: Office) -> None:
         assert turn.said.wait(10)
     office.close()
     assert all(turn.closed.wait(10) for turn in turns)
+
+
+def test_closing_before_it_began(office: Office) -> None:
+    """A job whose thread ends before it has looked at it counts as stopped: nobody waits for ever."""
+    held = threading.Event()
+    office.jobs._drawing.loop.call_soon_threadsafe(held.wait, 10)
+    pending = office.begin(Turn("the part"))
+    timer = threading.Timer(0.1, held.set)  # by then the thread was told to end
+    timer.start()
+    office.jobs.close()
+    assert pending.done
+    with pytest.raises(CellError, match="Job 1 was stopped"):
+        asyncio.run(value_of(pending))
+    assert pending.text == str(pending) == ""
+
+
+def finished(office: Office, text: str = "some", value: Any = None) -> PendingReply:
+    """One that is over; typed if there is a value."""
+    turn = Turn(text)
+    turn.value = value
+    turn.go.set()
+    pending = office.begin(turn, typed=value is not None)
+    wait_for(lambda: pending.done)
+    return pending
+
+
+def test_not_for_ever(office: Office) -> None:
+    """The last 20 that are over can be named; an older one is only its answer, which its variable has,
+    and nothing of its request and its drawing. Numbers are not given twice."""
+    office.begin(Turn(), prompt="goes on")
+    turn, output = Turn("the oldest"), Output()
+    turn.go.set()
+    pending = office.begin(turn, output)
+    wait_for(lambda: pending.done)
+    seen = [weakref.ref(turn), weakref.ref(output)]
+    failing = Turn("a part", fails=APIConnectionError("No line."))
+    failing.go.set()
+    failed = office.begin(failing)
+    wait_for(lambda: failed.done)
+    seen.append(weakref.ref(failing))
+    del turn, output, failing
+    for _ in range(25):
+        finished(office)
+    gc.collect()
+    assert [each() for each in seen] == [None] * 3
+    assert asyncio.run(value_of(pending)).text == "the oldest"
+    with pytest.raises(CellError, match="No line"):
+        asyncio.run(value_of(failed))
+    assert failed.text == "a part"
+    assert len(office.jobs.text().splitlines()) <= 22
+    assert office.jobs.find("1").title == "goes on"
+    assert office.jobs.find("28").number == 28
+    with pytest.raises(LineError, match=r"there is no job 2\. There are: 1, "):
+        office.jobs.find("2")
+    office.jobs.wait([office.jobs.find("28")])
+
+
+def test_who_was_told(office: Office) -> None:
+    """Those that ended since are told of once: by `wait`, or where they are awaited."""
+    first, second = finished(office), finished(office)
+    running = Turn()
+    third = office.begin(running)
+    assert [job.number for job in office.jobs.untold] == [1, 2, 3]
+    asyncio.run(value_of(first))
+    assert [job.number for job in office.jobs.untold] == [2, 3]
+    office.jobs.wait([office.jobs.find("2")])
+    assert second.done
+    assert [job.number for job in office.jobs.untold] == [3]
+    running.go.set()
+    wait_for(lambda: third.done)
+    assert [job.number for job in office.jobs.untold] == [3]
+
+
+def test_as_a_string(office: Office) -> None:
+    """As a string it is the answer, or the value; one that still runs says so instead."""
+    turn = Turn("so far")
+    pending = office.begin(turn)
+    wait_for(lambda: pending.text == "so far")
+    with pytest.raises(ConfigError, match=r"^Job 1 still runs. `%minimax wait 1` waits for it.$"):
+        str(pending)
+    turn.go.set()
+    wait_for(lambda: pending.done)
+    assert f"{pending}" == "so far"
+    typed = finished(office, '{"n": 3}', {"n": 3})
+    assert str(typed) == "{'n': 3}"
+    assert repr(typed) == "<answer of job 2: done, {'n': 3}>"
+    long = finished(office, "", ["word " * 100] * 100)
+    assert str(long) == str(["word " * 100] * 100)
+    assert len(repr(long)) < 500
+
+
+def test_it_has_what_a_reply_has(office: Office) -> None:
+    """Thinking, tokens, price and how it ended can be asked of the variable itself."""
+    pending = finished(office)
+    for name in ("text", "thinking", "usage", "cost", "finish_reason"):
+        assert getattr(pending, name) == getattr(pending.reply, name)
+
+
+def test_its_thread_has_a_name(office: Office) -> None:
+    """The thread that draws is not called as the one that asks."""
+    finished(office)
+    names = {thread.name for thread in threading.enumerate()}
+    assert {"minimax-magic-loop", "minimax-magic-drawing"} <= names
 
 
 def test_held_until_it_is_waited_for() -> None:

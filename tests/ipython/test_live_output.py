@@ -140,13 +140,13 @@ class Cell:
         if self._due is None or due < self._due - LATE_S:
             self._due = due + self._chance.uniform(0, LATE_S)
 
-    def finish(self, phase: Phase = "done", value: Any = None) -> None:
+    def finish(self, phase: Phase = "done", value: Any = None, *, typed: bool = False) -> None:
         while wait := self.output.settle_in():
             self.screen.now += min(wait, 0.2)
             if self._due is not None and self._due <= self.screen.now:
                 self.output.draw()
                 self._due = self.screen.now + 0.2
-        self.output.finish(phase, _reply(str(self.transcript.text), value))
+        self.output.finish(phase, _reply(str(self.transcript.text), value), typed=typed)
 
 
 def _reply(text: str, value: Any = None) -> ChatReply:
@@ -354,6 +354,18 @@ def test_the_status_is_below_from_the_first_word_on() -> None:
     assert "writing" in below["text/markdown"]
 
 
+def test_replayed_thinking_has_no_time() -> None:
+    """How long a recorded answer was thought about is not known: no 0.0 s is claimed."""
+    cell = Cell()
+    cell.stream([Started("M", None, replayed=True), ThinkingDelta("Well."), TextDelta("Hi")], 0.2)
+    assert (
+        '<summary style="cursor:pointer">Thought</summary>'
+        in cell.screen.outputs[1]["text/markdown"]
+    )
+    cell.finish()
+    assert cell.screen.outputs[1]["text/plain"].startswith("[Thought]\n[replayed")
+
+
 def test_thinking_is_seen_while_it_goes_on() -> None:
     """The last of the thinking is shown, escaped, above the status; the text replaces it."""
     cell = Cell()
@@ -473,11 +485,11 @@ def test_calls_are_seen_at_every_moment() -> None:
     assert "look_up word" in cell.screen.outputs[1]["text/markdown"]
     cell.stream([done, begun], 0.3)
     cell.wait(3)
-    assert "running 3 s" in cell.screen.outputs[1]["text/markdown"]
+    assert "running 3&nbsp;s" in cell.screen.outputs[1]["text/markdown"]  # not parted by a line end
     assert "calling tools" in cell.screen.outputs[1]["text/markdown"]
     cell.stream([ended], 0.3)
     cell.wait(0.3)
-    assert "→ ok · 0.5 s" in cell.screen.outputs[1]["text/markdown"]
+    assert "→ ok · 0.5&nbsp;s" in cell.screen.outputs[1]["text/markdown"]
 
 
 def test_a_turn_of_two_steps_is_one_answer() -> None:
@@ -548,7 +560,7 @@ def test_a_value_is_shown_and_not_its_text() -> None:
     """Structured output is shown as the value that it is."""
     cell = Cell("json")
     cell.stream([TextDelta("a is 2")], 0.1)
-    cell.finish(value=[{"a": 2}])
+    cell.finish(value=[{"a": 2}], typed=True)
     assert cell.screen.outputs[0]["application/json"] == [{"a": 2}]
     assert "Note" not in cell.screen.outputs[1]["text/plain"]
 
@@ -556,9 +568,30 @@ def test_a_value_is_shown_and_not_its_text() -> None:
 def test_a_value_without_text_has_its_place() -> None:
     """A value that came as a call has an output of its own above the status."""
     cell = Cell()
-    cell.finish(value=42)
+    cell.finish(value=42, typed=True)
     assert cell.screen.outputs[0] == {"text/plain": "42"}
     assert cell.screen.outputs[1]["text/plain"].startswith("[MiniMax-M2.5")
+
+
+@pytest.mark.parametrize("text", ["", "null", "there is none"])
+def test_none_is_a_value(text: str) -> None:
+    """A None that was asked for is shown as one, whatever text it was made of, and is no failure."""
+    cell = Cell("json")
+    if text:
+        cell.stream([TextDelta(text)], 0.1)
+    cell.finish(typed=True)
+    assert cell.screen.outputs[0] == {"text/plain": "None"}
+    assert len(cell.screen.outputs) == 2
+    assert "Note" not in cell.screen.outputs[1]["text/plain"]
+
+
+def test_without_a_valid_value_the_text_stays() -> None:
+    """Of a typed answer that failed the text is kept, with a note that it is not what was wanted."""
+    cell = Cell("json")
+    cell.stream([TextDelta("there is none")], 0.1)
+    cell.finish("failed")
+    assert cell.screen.outputs[0] == {"text/plain": "there is none"}
+    assert "not JSON" in cell.screen.outputs[1]["text/plain"]
 
 
 @pytest.mark.parametrize(
@@ -707,14 +740,20 @@ def test_a_pipe_gets_no_colours() -> None:
     assert out.getvalue().startswith("Hi\n[M")
 
 
-def _terminal(*events: TurnEvent, form: Format = "markdown", value: Any = None, **sent: str) -> str:
+def _terminal(
+    *events: TurnEvent,
+    form: Format = "markdown",
+    value: Any = None,
+    typed: bool = False,
+    **sent: str,
+) -> str:
     out = io.StringIO()
     transcript = Transcript("M", 0.0, **sent)  # type: ignore[arg-type]
     output = TerminalOutput(transcript, form, out, lambda: 0.0)
     output.begin()
     for event in events:
         output.feed([event])
-    output.finish("done", _reply(str(transcript.text), value))
+    output.finish("done", _reply(str(transcript.text), value), typed=typed)
     output.redraw()
     return out.getvalue()
 
@@ -755,8 +794,10 @@ def test_a_terminal_says_what_was_sent_along() -> None:
 
 def test_a_terminal_prints_a_value_that_was_not_text() -> None:
     """A value that came as a call is printed; one whose text stands there is not printed again."""
-    assert _terminal(value={"a": 1}).startswith("{'a': 1}\n[M")
-    assert "{'a': 1}" not in _terminal(TextDelta('{"a": 1}'), value={"a": 1})
+    assert _terminal(value={"a": 1}, typed=True).startswith("{'a': 1}\n[M")
+    assert "{'a': 1}" not in _terminal(TextDelta('{"a": 1}'), value={"a": 1}, typed=True)
+    assert _terminal(form="json", typed=True).startswith("None\n[M")
+    assert "Note" not in _terminal(TextDelta("none"), form="json", typed=True)
 
 
 def test_a_terminal_loads_no_images_and_says_nothing_of_it() -> None:

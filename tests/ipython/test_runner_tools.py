@@ -19,6 +19,7 @@ from minimax_magic.ipython.hands import CellHands
 from minimax_magic.ipython.runner import CellRun
 from minimax_magic.messages import ToolCall
 from minimax_magic.tools.functions import as_tool
+from minimax_magic.usage.rows import Booked
 
 
 @pytest.fixture
@@ -52,21 +53,35 @@ def test_what_tools_did_is_remembered(background: BackgroundLoop) -> None:
     assert turn.kept
 
 
+class Screen(Output):
+    """Notes whether it was told that there is a value."""
+
+    typed: bool | None = None
+
+    def finish(
+        self, phase: str, reply: ChatReply, booked: Booked | None = None, *, typed: bool = False
+    ) -> None:
+        super().finish(phase, reply, booked)
+        self.typed = typed
+
+
 def test_a_value_is_only_one_if_it_is_valid(background: BackgroundLoop) -> None:
-    """`result` is the value of a typed cell that succeeded, even None; else the reply."""
-    plain = CellRun(background, Turn("a"), Output())
+    """`result` is the value of a typed cell that succeeded, even None, and is drawn; else the reply."""
+    screens = [Screen(), Screen(), Screen(), Screen(draw=once(press))]
+    plain = CellRun(background, Turn("a"), screens[0])
     assert plain.run() is plain.result
-    typed = CellRun(background, Turn("a"), Output(), typed=True)
+    typed = CellRun(background, Turn("a"), screens[1], typed=True)
     typed.run()
     assert typed.result is None
-    failed = CellRun(background, Turn("a", then=APIConnectionError("No.")), Output(), typed=True)
+    failed = CellRun(background, Turn("a", then=APIConnectionError("No.")), screens[2], typed=True)
     with pytest.raises(CellError):
         failed.run()
     assert failed.result.text == "a"
-    stopped = CellRun(background, Turn("a", then="go on"), Output(draw=once(press)), typed=True)
+    stopped = CellRun(background, Turn("a", then="go on"), screens[3], typed=True)
     with pytest.raises(CellInterrupted):
         stopped.run()
     assert stopped.result.text == "a"
+    assert [screen.typed for screen in screens] == [False, True, False, False]
 
 
 @pytest.mark.parametrize("alone", [False, True])

@@ -75,6 +75,29 @@ def test_not_for_ever() -> None:
     assert kernel.shown.latest(0) == {"image/png": "199", "text/plain": "figure"}
 
 
+def test_large_ones() -> None:
+    """Together they take 20 MB at most, but the last is kept whatever its size."""
+    kernel = Kernel()
+    for _ in range(5):
+        kernel.cell("x" * 9_000_000)
+    latest = kernel.shown.latest
+    assert [latest(number, number) is not None for number in range(1, 6)] == [False] * 3 + [
+        True,
+        True,
+    ]
+    kernel.cell("y" * 30_000_000)
+    assert latest(0, 5) is None
+    assert (latest(6) or {})["image/png"][0] == "y"
+
+
+def test_only_what_has_a_size() -> None:
+    """Of an image that comes with a plot's data as JSON, the data is not kept."""
+    kernel = Kernel()
+    kernel.cell()
+    kernel.display_pub.show({"image/png": "x", "application/vnd.plotly.v1+json": {"data": []}})
+    assert kernel.shown.latest(0) == {"image/png": "x"}
+
+
 def test_unloading() -> None:
     """Unloaded, it listens no more and holds nothing."""
     kernel = Kernel()

@@ -266,6 +266,14 @@ def test_no_whole_answer(events: list[StreamEvent]) -> None:
     assert len(server.asked) == 2
 
 
+def test_what_is_about_this_machine() -> None:
+    """It is told where it happens, and is no part of what is recorded; what belongs to the answer is."""
+    desk = Desk(Answering(ANSWER[0], Notice("the disk is full.", local=True), *ANSWER[1:]))
+    answer = desk.answer()
+    assert answer.reply.warnings == ("the disk is full.", "this and that is ignored.")
+    assert desk.answer().reply.warnings == ("this and that is ignored.",)
+
+
 def test_a_broken_answer() -> None:
     """An error passes on, the part is the reply, the connection is closed, and nothing is kept."""
     lost = StreamInterrupted("lost", partial=ChatReply(), reason="disconnected")
