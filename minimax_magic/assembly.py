@@ -138,7 +138,7 @@ class MiniMax(Client):
         if books is not None:
             meter = make_meter(books, endpoint, lambda: billing_of(credential))
             if mode != "off":
-                store, label = replay_store(settings, cache_file)
+                store, label = replay_store(settings, mode, cache_file)
                 replay = _Replay(store, label, mode, endpoint, books, clock)
         super().__init__(
             endpoint=endpoint,
@@ -214,11 +214,16 @@ def _cache_mode(given: str) -> CacheMode:
     return cast("CacheMode", given)
 
 
-def replay_store(settings: Settings, given: str | Path | None = None) -> tuple[ReplayStore, str]:
+def replay_store(
+    settings: Settings, mode: CacheMode, given: str | Path | None = None
+) -> tuple[ReplayStore, str]:
     """Where recorded answers are, and what that is called.
 
     Args:
         given: A file, from the settings' start folder, or `:memory:`; None: as in the settings.
+
+    Raises:
+        ConfigError: There is nothing to replay.
     """
     from minimax_magic.replay.store import open_store  # SQLite, for those who record
 
@@ -226,7 +231,13 @@ def replay_store(settings: Settings, given: str | Path | None = None) -> tuple[R
     if file == IN_MEMORY:
         return open_store(file), "memory"
     label = str(given) if given is not None else label_of(Path(file), settings.start)
-    return open_store(str(absolute(file, settings.start)), label), label
+    path = absolute(file, settings.start)
+    if mode == "replay" and not path.exists():
+        raise ConfigError(
+            f"There is nothing to replay: {label} does not exist.",
+            hint="Run it once with cache record (`--cache record`).",
+        )
+    return open_store(str(path), label), label
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from minimax_magic.assembly import (
     make_limiter,
     make_meter,
     region_name,
+    replay_store,
     retry_policy,
     token_plan,
 )
@@ -39,9 +40,9 @@ from minimax_magic.chats import Chats, check_fits
 from minimax_magic.client.client import Client, codec_for
 from minimax_magic.client.rate_limit import RateLimiter
 from minimax_magic.clock import Clock, SystemClock, utc
-from minimax_magic.config import IN_MEMORY, Settings, load_settings
-from minimax_magic.config_folders import absolute, label_of
-from minimax_magic.errors import ConfigError, CredentialsMissing, MinimaxError
+from minimax_magic.config import Settings, load_settings
+from minimax_magic.config_folders import label_of
+from minimax_magic.errors import CredentialsMissing, MinimaxError
 from minimax_magic.messages import ChatRequest
 from minimax_magic.pricing import format_usd
 from minimax_magic.render.dry_run import Preview
@@ -61,7 +62,6 @@ from minimax_magic.world import LocalServer, World
 
 if TYPE_CHECKING:  # only cells that use them wait for these to be imported
     from minimax_magic.client.conversation import AnswerStream
-    from minimax_magic.replay.store import ReplayStore
     from minimax_magic.tools.calls import Hands
 
 
@@ -197,7 +197,7 @@ class Session:
                 simulated = True
         from minimax_magic.replay.answers import Replayer
 
-        store, label = _store(ask, settings)
+        store, label = replay_store(settings, mode, ask.cache_file)
         return Replayer(
             store=store,
             label=label,
@@ -251,7 +251,7 @@ class Session:
         if mode in ("record", "replay"):
             from minimax_magic.replay.recording import request_key
 
-            store, label = _store(ask, settings)
+            store, label = replay_store(settings, mode, ask.cache_file)
             kind = simulated if mode == "record" or world.simulator is not None else None
             if store.get(request_key(request), simulated=kind) is not None:
                 told = f"{label} has the answer to this: it would be replayed, at no cost."
@@ -479,27 +479,6 @@ def _identity(credential: Credential | Login) -> tuple[Any, ...]:
     if isinstance(credential, Credential):
         return (credential.secret,)
     return (credential.file.path, credential.bundle.region)
-
-
-def _store(ask: Ask, settings: Settings) -> tuple[ReplayStore, str]:
-    """Where recorded answers are, and what that is called.
-
-    Raises:
-        ConfigError: There is nothing to replay.
-    """
-    from minimax_magic.replay.store import open_store
-
-    file = ask.cache_file or settings.cache_file
-    if file == IN_MEMORY:
-        return open_store(file), "memory"
-    label = ask.cache_file or label_of(Path(file), settings.start)
-    path = absolute(file, settings.start)
-    if (ask.cache or settings.cache) == "replay" and not path.exists():
-        raise ConfigError(
-            f"There is nothing to replay: {label} does not exist.",
-            hint="Run the notebook once with `--cache record`.",
-        )
-    return open_store(str(path), label), label
 
 
 def _secrets(credential: Credential | Login) -> tuple[str, ...]:

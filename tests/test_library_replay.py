@@ -144,9 +144,11 @@ def test_what_is_not_recorded(sim: Simulator, env: Env) -> None:
     with pytest.raises(ConfigError, match="holds no answer"):
         chat("Something else", client=given, tools=[weather])
 
+    request = ChatRequest(messages="Something else")  # type: ignore[arg-type]
+
     async def send() -> None:
         async with MiniMax(**given) as client:
-            async with client.send(ChatRequest(messages="Something else")) as stream:
+            async with client.send(request) as stream:
                 async for _ in stream:
                     pass
 
@@ -160,7 +162,7 @@ def test_a_key_is_missed_where_one_is_needed(sim: Simulator, env: Env) -> None:
     for name in ("quota", "balance"):
 
         async def go(name: str = name) -> None:
-            async with MiniMax(cache="replay", **given) as client:
+            async with MiniMax(cache="replay", cache_file=":memory:", **given) as client:
                 await getattr(client, name)()
 
         for _ in range(2):
@@ -168,6 +170,12 @@ def test_a_key_is_missed_where_one_is_needed(sim: Simulator, env: Env) -> None:
                 run(go())
     with pytest.raises(CredentialsMissing):
         MiniMax(cache="record", **given)
+
+
+def test_nothing_to_replay(sim: Simulator, env: Env) -> None:
+    """A file that is not there is named at once: it is mistyped, or nothing was recorded yet."""
+    with pytest.raises(ConfigError, match=r"nothing to replay: answers\.jsn does not exist"):
+        MiniMax(cache="replay", cache_file="answers.jsn", **offline(env))
 
 
 def test_a_mode_that_does_not_exist(sim: Simulator) -> None:

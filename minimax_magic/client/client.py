@@ -71,7 +71,8 @@ from minimax_magic.wire.xml_calls import XmlCalls
 if TYPE_CHECKING:
     from minimax_magic.client.conversation import AnswerStream
 
-Replay: TypeAlias = "Callable[[Callable[[ChatRequest], AnswerStream], Purpose], Callable[[ChatRequest], AnswerStream]]"
+Send: TypeAlias = "Callable[[ChatRequest], AnswerStream]"
+Replay: TypeAlias = "Callable[[Send, Purpose], Send]"
 """Puts recorded answers before what sends a request for somebody."""
 
 _CODECS: dict[ApiFlavor, Codec] = {

@@ -41,7 +41,6 @@ _LOOK_S = 0.05
 _TITLE_CHARS = 60
 # So many that are over can still be named; of older ones only the variable has the answer.
 _MOST_OVER = 20
-_VALUE_CHARS = 60
 
 
 class KernelHands(CellHands):
@@ -93,7 +92,7 @@ class Job:
 
     def __init__(self, number: int, prompt: str, run: CellRun, hands: KernelHands) -> None:
         self.number = number
-        self.title = _title(prompt)
+        self.title = _cut(prompt)
         self.hands = hands
         self.state: State = "running"
         self.error: MinimaxError | None = None
@@ -368,12 +367,12 @@ class Jobs:
             job.abandon()
 
 
-def _title(prompt: str) -> str:
-    line = " ".join(prompt.split())
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
     return line if len(line) <= _TITLE_CHARS else f"{line[: _TITLE_CHARS - 3]}..."
 
 
 def _in_short(value: Any) -> str:
     short = reprlib.Repr()
-    short.maxstring = short.maxother = _VALUE_CHARS
-    return " ".join(short.repr(value).split())
+    short.maxstring = short.maxother = _TITLE_CHARS
+    return _cut(short.repr(value))

@@ -190,11 +190,8 @@ class CellRun:
             self._valid = self._typed and error is None
             if self._alone and error is not None:
                 self._output.note(f"{type(error).__name__}: {error}")
-            if self._valid:
-                self._output.finish("done", reply, self._turn.booked, typed=True)
-            else:
-                phase: Phase = "done" if error is None else "failed"
-                self._output.finish(phase, reply, self._turn.booked)
+            phase: Phase = "done" if error is None else "failed"
+            self._output.finish(phase, reply, self._turn.booked, typed=self._valid)
             self._turn.keep(whole=error is None)
         if isinstance(error, MinimaxError):
             raise CellError(error) from None

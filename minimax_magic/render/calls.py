@@ -123,7 +123,7 @@ class Calls:
 
 
 def call_words(call: Card | ToolCall) -> str:
-    """`find(name="Ada", most=3)`, in one line of limited length; `find {"name": "A` while it arrives."""
+    """`find(name="Ada", most=3)`, or `find {"name": "A` if that is no JSON; a line of limited length."""
     name = cut(one_line(whole(call.name)), _NAME_CHARS)
     if isinstance(call, ToolCall):
         given = call.arguments if call.invalid_arguments is None else None
@@ -136,7 +136,7 @@ def call_words(call: Card | ToolCall) -> str:
     if isinstance(call, Card) and call.state == "arguments":
         start = max(0, len(written) - _ARRIVING_CHARS) // _ARRIVING_CHARS * _ARRIVING_CHARS
         return f"{name} {'…' if start else ''}{written[start:]}"
-    return f"{name}({cut(written, _ARGUMENTS_CHARS)})"
+    return f"{name} {cut(written, _ARGUMENTS_CHARS)}"
 
 
 def _arguments(given: dict[str, Any]) -> str:

@@ -182,7 +182,7 @@ def test_an_option_that_does_not_exist(dialogue: Dialogue, option: str, meant: s
             dialogue.ask("Hi", **more, **{option: 1})
         told = f"There is no option '{option}'. Did you mean {meant}? Nothing was sent."
         assert str(caught.value) == told
-    with pytest.raises(ConfigError, match="There are: model, system, .*repair"):
+    with pytest.raises(ConfigError, match=r"There are: model, system, .*repair"):
         dialogue.ask("Hi", qqq=1)
     assert dialogue.bodies == []
 

@@ -90,7 +90,9 @@ class Output:
     def redraw(self) -> None:
         self.drawn_again += 1
 
-    def finish(self, phase: str, reply: ChatReply, booked: Booked | None = None) -> None:
+    def finish(
+        self, phase: str, reply: ChatReply, booked: Booked | None = None, *, typed: bool = False
+    ) -> None:
         self._now("finish")
         assert booked is not None
         self.finished.append((phase, reply.text))

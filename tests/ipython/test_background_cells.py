@@ -86,6 +86,7 @@ def test_in_the_next_prompt(shell: Any, sim: Simulator) -> None:
     sim.script(Reply(text="word " * 10_000, delay_s=0.02))
     shell.run("%%minimax slow --bg\nhi")
     ran = shell.run("%%minimax\nTranslate {{slow}}")
+    assert sim.wait_for(lambda s: bool(s.requests))
     assert "Job 1 still runs. `%minimax wait 1` waits for it." in ran.out
     shell.run("%minimax cancel 1")
     sim.script(Reply(text="the answer"))

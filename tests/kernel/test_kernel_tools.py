@@ -302,14 +302,15 @@ def test_a_question_before_a_call(kernel: Kernel, sim: Simulator, way: str, word
 
 
 def test_a_yes_for_all(kernel: Kernel, sim: Simulator) -> None:
-    """One "all" is enough for the rest of the cell, and is forgotten with it."""
+    """One "all" is enough for the rest of the cell, and is forgotten with it; what is no answer is asked
+    about again."""
     kernel.run(CONFIRMED)
     for n in (1, 2):
         asked: list[str] = []
         msg_id = kernel.start("%%minimax --confirm --tools note\n[[steps 3]] call note", stdin=True)
         ok(kernel.finish(msg_id, 20, *answering(kernel, ["maybe", "a"], asked)))
         assert len(asked) == 2
-        assert len(kernel.value("noted")) == 2 * n
+        assert len(kernel.value("noted")) == 3 * n
 
 
 @pytest.mark.parametrize("way", [AWAITED, BLOCKING["timed"]], ids=["awaited", "blocking"])
