@@ -306,7 +306,7 @@ def test_real_and_simulated_answers_do_not_mix(ledger: Path, env: Env) -> None:
         simulator.script(Reply("made up"))
         session = real("genuine")
         session.simulator = simulator
-        with pytest.raises(ConfigError, match="nothing to replay.*does not exist"):
+        with pytest.raises(ConfigError, match=r"nothing to replay.*does not exist"):
             ask(session, cache="replay")
         session.simulator = None
         assert ask(session, cache="record").text == "genuine"

@@ -158,7 +158,7 @@ SUBCOMMANDS = {
     "save": "write one to a file",
     "load": "read it back",
     "jobs": "what runs in the background",
-    "wait": "until that is done",
+    "wait": "until one is done, or all; shows those that ended since",
     "cancel": "stop it",
     "setup": "write a commented config/llm.yaml and an agent",
     "simulator": "answer from a local simulator: no key, no network, no cost",
