@@ -189,7 +189,6 @@ def test_commands(line: str, options: dict[str, Any]) -> None:
         "setup a task-management-system",
         "simulator games",
         "simulator off or on?",
-        "Login",
         "the login",
         f"what is {KEY}?",
     ],

@@ -64,10 +64,12 @@ def test_replay_in_another_kernel(
     kernel: Kernel, another: Callable[..., Kernel], sim: Simulator, tmp_path: Path
 ) -> None:
     """What one kernel recorded, calls of tools included, another shows without key and network."""
+    # the first kernel may hold `%config` of earlier tests
+    options = "--model MiniMax-M2.5 --cache {mode} --cache-file {file}"
     cells = [
-        "%%minimax --cache {mode} --cache-file {file} a\n[[echo]]hello",
-        "%%minimax --cache {mode} --cache-file {file} --tools where --chat c b\ncall where",
-        "%%minimax --cache {mode} --cache-file {file} --chat c\nand on",
+        f"%%minimax {options} a\n[[echo]]hello",
+        f"%%minimax {options} --tools where --chat c b\ncall where",
+        f"%%minimax {options} --chat c\nand on",
     ]
     file = tmp_path / "answers.json"
     kernel.run(TOOL)
