@@ -53,7 +53,7 @@ from minimax_magic.wire.address import Endpoint, flavor_named, resolve_endpoint
 if TYPE_CHECKING:
     from types import EllipsisType
 
-    from minimax_magic.client.conversation import AnswerStream
+    from minimax_magic.client.streams import AnswerStream
     from minimax_magic.replay.store import ReplayStore
 
 USER_AGENT = f"minimax-magic/{__version__}"

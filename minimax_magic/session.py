@@ -61,7 +61,7 @@ from minimax_magic.wire.http import mask
 from minimax_magic.world import LocalServer, World
 
 if TYPE_CHECKING:  # only cells that use them wait for these to be imported
-    from minimax_magic.client.conversation import AnswerStream
+    from minimax_magic.client.streams import AnswerStream
     from minimax_magic.tools.calls import Hands
 
 

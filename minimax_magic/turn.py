@@ -11,7 +11,8 @@ from minimax_magic.messages import Message
 from minimax_magic.usage.rows import Booked
 
 if TYPE_CHECKING:  # a cell that needs one request only does not wait for it
-    from minimax_magic.client.conversation import AnswerStream, Conversation
+    from minimax_magic.client.conversation import Conversation
+    from minimax_magic.client.streams import AnswerStream
 
 
 class Turn:

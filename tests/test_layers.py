@@ -75,6 +75,7 @@ LEVELS = {
     "auth.token_plan": 4,
     "client.client": 5,
     "client.conversation": 5,
+    "client.streams": 3,
     "client.turns": 5,
     "replay.answers": 5,
     "ask": 5,

@@ -15,12 +15,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias, Unpack
+from typing import Self, TypeAlias, Unpack
 
 from minimax_magic.auth.sources import AuthSource
 from minimax_magic.client.advice import advice_on
 from minimax_magic.client.rate_limit import RateLimiter
 from minimax_magic.client.retry import Attempts, RetryPolicy
+from minimax_magic.client.streams import AnswerStream, ClosedWithBlock
 from minimax_magic.clock import Clock
 from minimax_magic.errors import (
     APIConnectionError,
@@ -67,9 +68,6 @@ from minimax_magic.wire.remains import Quota
 from minimax_magic.wire.sse import SSEParser
 from minimax_magic.wire.stop import StopCutter
 from minimax_magic.wire.xml_calls import XmlCalls
-
-if TYPE_CHECKING:
-    from minimax_magic.client.conversation import AnswerStream
 
 Send: TypeAlias = "Callable[[ChatRequest], AnswerStream]"
 Replay: TypeAlias = "Callable[[Send, Purpose], Send]"
@@ -528,7 +526,7 @@ class _Tries:
         return builder.build(_cost(builder, self.request, self.purpose.prices))
 
 
-class ChatStream:
+class ChatStream(ClosedWithBlock[StreamEvent]):
     """An answer on its way; see `Client.stream`.
 
     Iterating gives events once. `reply` is what has been received so far, and the whole answer
@@ -538,8 +536,8 @@ class ChatStream:
     def __init__(
         self, events: AsyncGenerator[StreamEvent, None], builder: ReplyBuilder, tries: _Tries
     ) -> None:
+        super().__init__(events)
         self.request = tries.request
-        self._events = events
         self._builder = builder
         self._tries = tries
 
@@ -552,20 +550,6 @@ class ChatStream:
         """The figures as they are booked, estimates where the server said none; None if nothing is."""
         booking = self._tries.booking
         return booking.live() if booking is not None else None
-
-    def __aiter__(self) -> AsyncIterator[StreamEvent]:
-        return self._events
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._events.aclose()
 
 
 # -------------------------------------------------------------------------------- one answer

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 from functools import reduce
 from operator import add
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
+from minimax_magic.client.streams import AnswerStream, ClosedWithBlock
 from minimax_magic.errors import (
     APIConnectionError,
     ConfigError,
@@ -52,33 +52,7 @@ REPAIRS = 2
 _NOTHING_SENT, _NO_MORE_SENT = "Nothing was sent.", "No more was sent."
 
 
-class AnswerStream(Protocol):
-    """An answer on its way: iterating gives its events once, leaving the block closes the connection.
-
-    `reply` is what has been received so far, `booked` its figures; None if nothing is booked.
-    """
-
-    request: ChatRequest
-
-    @property
-    def reply(self) -> ChatReply: ...
-
-    @property
-    def booked(self) -> Booked | None: ...
-
-    def __aiter__(self) -> AsyncIterator[TurnEvent]: ...
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-
-class Conversation:
+class Conversation(ClosedWithBlock[TurnEvent]):
     """An `AnswerStream` of several requests.
 
     Args:
@@ -112,6 +86,7 @@ class Conversation:
         check: Callable[[ChatRequest], None] | None = None,
         notices: Sequence[str] = (),
     ) -> None:
+        super().__init__(self._events())
         self.request = with_tools(request, functions, output)
         self._ask = ask
         self.functions = {function.spec.name: function for function in functions}
@@ -133,24 +108,6 @@ class Conversation:
         self._invalid: NotValid | None = None
         self._raw = ""  # what was given in place of a valid answer,
         self._raw_step = 0  # and in which step
-        self._iterator: AsyncGenerator[TurnEvent, None] | None = None
-
-    def __aiter__(self) -> AsyncIterator[TurnEvent]:
-        if self._iterator is None:
-            self._iterator = self._events()
-        return self._iterator
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._iterator is not None:
-            await self._iterator.aclose()
 
     # ---------------------------------------------------------------------- what there is so far
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minimax_magic.client.conversation import AnswerStream, Conversation
+from minimax_magic.client.conversation import Conversation
+from minimax_magic.client.streams import AnswerStream
 from minimax_magic.errors import ConfigError
 from minimax_magic.images import image_block
 from minimax_magic.messages import (

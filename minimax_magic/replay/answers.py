@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from types import TracebackType
-from typing import Self
 
-from minimax_magic.client.conversation import AnswerStream
+from minimax_magic.client.streams import AnswerStream, ClosedWithBlock
 from minimax_magic.clock import Clock, utc
 from minimax_magic.config import CacheMode
 from minimax_magic.errors import ConfigError
@@ -52,33 +50,19 @@ class Replayer:
         return _Answer(self, request)
 
 
-class _Answer:
+class _Answer(ClosedWithBlock[TurnEvent]):
     """An `AnswerStream` of one request."""
 
     def __init__(self, replayer: Replayer, request: ChatRequest) -> None:
+        super().__init__(self._stream())
         self.request = request
         self._replayer = replayer
-        self._events = self._stream()
         self._sent: AnswerStream | None = None
         self._builder = ReplyBuilder(request.model)
         self._found: Recording | None = None
         self._avoided: Decimal | None = None
         self._booked: Booked | None = None
         self._lost = ""  # why the answer could not be kept
-
-    def __aiter__(self) -> AsyncIterator[TurnEvent]:
-        return self._events
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._events.aclose()
 
     @property
     def booked(self) -> Booked | None:

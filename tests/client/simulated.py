@@ -13,8 +13,8 @@ import pytest
 from minimax_magic.assembly import make_meter
 from minimax_magic.chats import unpaired
 from minimax_magic.client.client import Client
-from minimax_magic.client.conversation import AnswerStream
 from minimax_magic.client.rate_limit import NoLimit
+from minimax_magic.client.streams import AnswerStream
 from minimax_magic.events import ChatReply
 from minimax_magic.messages import Message
 from minimax_magic.simulator import Received, Simulator

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from simulated import BOTH_WIRES, Dialogue, client_of, run
 
 from minimax_magic.chats import unpaired
-from minimax_magic.client.conversation import AnswerStream, Conversation
+from minimax_magic.client.conversation import Conversation
+from minimax_magic.client.streams import AnswerStream
 from minimax_magic.events import (
     CallBegun,
     CallEnded,
