@@ -42,7 +42,7 @@ from minimax_magic.config import (
 )
 from minimax_magic.config_folders import absolute, label_of
 from minimax_magic.errors import ConfigError, MinimaxError
-from minimax_magic.messages import ChatRequest
+from minimax_magic.messages import ApiFlavor, ChatRequest
 from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.usage.ledger import MEMORY, open_ledger
 from minimax_magic.usage.meter import Books, Meter, Purpose
@@ -240,6 +240,39 @@ def replay_store(
     return open_store(str(path), label), label
 
 
+def through_recordings(
+    send: Callable[[ChatRequest], AnswerStream] | None,
+    recordings: tuple[ReplayStore, str],
+    mode: CacheMode,
+    *,
+    flavor: ApiFlavor,
+    simulated: bool | None,
+    books: Books,
+    purpose: Purpose,
+    clock: Clock,
+) -> Callable[[ChatRequest], AnswerStream]:
+    """What answers requests from recordings where it can; arguments as of `Replayer`.
+
+    Args:
+        recordings: As `replay_store` gives them.
+        books: Where what is replayed is booked.
+    """
+    from minimax_magic.replay.answers import Replayer  # for those who record
+
+    store, label = recordings
+    return Replayer(
+        store=store,
+        label=label,
+        mode=mode,
+        send=send,
+        flavor=flavor.value,
+        simulated=simulated,
+        meter=Meter(books, flavor, region="replay", simulated=bool(simulated)),
+        purpose=purpose,
+        clock=clock,
+    ).open
+
+
 @dataclass(frozen=True, slots=True)
 class _Replay:
     """Puts the recorded answers before a client's requests."""
@@ -254,23 +287,19 @@ class _Replay:
     def __call__(
         self, send: Callable[[ChatRequest], AnswerStream], purpose: Purpose
     ) -> Callable[[ChatRequest], AnswerStream]:
-        from minimax_magic.replay.answers import Replayer
-
         asks = self.mode != "replay"
-        flavor = self.endpoint.flavor
         # what nobody is asked for may be of either kind; else only what the server would say
         simulated = self.books.is_simulator(region_name(self.endpoint)) if asks else None
-        return Replayer(
-            store=self.store,
-            label=self.label,
-            mode=self.mode,
-            send=send if asks else None,
-            flavor=flavor.value,
+        return through_recordings(
+            send if asks else None,
+            (self.store, self.label),
+            self.mode,
+            flavor=self.endpoint.flavor,
             simulated=simulated,
-            meter=Meter(self.books, flavor, region="replay", simulated=bool(simulated)),
+            books=self.books,
             purpose=purpose,
             clock=self.clock,
-        ).open
+        )
 
 
 def _ledger_file(settings: Settings, given: str | Path | EllipsisType | None) -> str | None:

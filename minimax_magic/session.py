@@ -26,6 +26,7 @@ from minimax_magic.assembly import (
     region_name,
     replay_store,
     retry_policy,
+    through_recordings,
     token_plan,
 )
 from minimax_magic.auth.sources import (
@@ -53,7 +54,7 @@ from minimax_magic.usage.account import AccountReader, AccountWatch
 from minimax_magic.usage.budget import limits, no_worst_case, worst_case
 from minimax_magic.usage.estimate import estimate_input, most_output
 from minimax_magic.usage.ledger import open_ledger
-from minimax_magic.usage.meter import Books, Meter, Purpose
+from minimax_magic.usage.meter import Books, Purpose
 from minimax_magic.usage.quota import QuotaAlert
 from minimax_magic.usage.rows import Billing
 from minimax_magic.wire.address import Endpoint, resolve_endpoint
@@ -195,20 +196,16 @@ class Session:
             flavor = resolve_endpoint(settings.base_url, ask.flavor or settings.api_flavor).flavor
             if world.simulator is not None:
                 simulated = True
-        from minimax_magic.replay.answers import Replayer
-
-        store, label = replay_store(settings, mode, ask.cache_file)
-        return Replayer(
-            store=store,
-            label=label,
-            mode=mode,
-            send=send,
-            flavor=flavor.value,
+        return through_recordings(
+            send,
+            replay_store(settings, mode, ask.cache_file),
+            mode,
+            flavor=flavor,
             simulated=simulated,
-            meter=Meter(self.books(settings), flavor, region="replay", simulated=bool(simulated)),
+            books=self.books(settings),
             purpose=purpose,
             clock=self.clock,
-        ).open
+        )
 
     def preview(self, ask: Ask) -> Preview:
         """What `prepare` would have sent, and what it could cost. Works without a credential.
