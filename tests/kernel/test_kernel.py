@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from kernels import COLOURS, Kernel, Result, error_line, once_streaming
+from kernels import BLOCKS, COLOURS, Kernel, Result, error_line, once_streaming
 
 from minimax_magic.ipython.arguments import OPTIONS
 from minimax_magic.simulator import Drop, Fail, Reply, Silence, Simulator
@@ -166,7 +166,7 @@ def test_stopped_before_the_first_word(kernel: Kernel, sim: Simulator, cell: str
 @pytest.mark.parametrize("cell", ["%%minimax\n{{block()}}", "%minimax {{block()}}"])
 def test_an_expression_that_blocks(kernel: Kernel, sim: Simulator, cell: str) -> None:
     """An interrupt reaches an expression of the prompt, and nothing is sent."""
-    kernel.run("import time\ndef block():\n    print('begun', flush=True)\n    time.sleep(60)")
+    kernel.run(f"import time\ndef block():\n    print('begun', flush=True)\n    {BLOCKS}")
     begun = lambda: any("begun" in str(m["content"]) for _, m in kernel.seen)  # noqa: E731
     kernel.seen.clear()
     result = kernel.run(cell, (begun, kernel.interrupt))

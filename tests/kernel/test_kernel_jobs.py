@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kernels import Kernel, Result, Trigger, error_line, ok, once_said
+from kernels import BLOCKS, Kernel, Result, Trigger, error_line, ok, once_said
 
 from minimax_magic.simulator import Reply, Simulator, ToolCall
 
@@ -263,13 +263,13 @@ async def fetch(text: str = '') -> str:
     return f'{await outbox.get()} {here}'
 def block() -> None:
     print('blocking', flush=True)
-    time.sleep(60)
+    BLOCKS
 """
 
 
 def tools(pause_s: float = 0.1) -> str:
     """The cell that defines them; `fetch` takes so long."""
-    return TOOLS.replace("PAUSE", str(pause_s))
+    return TOOLS.replace("PAUSE", str(pause_s)).replace("BLOCKS", BLOCKS)
 
 
 def results_of(sim: Simulator) -> list[str]:

@@ -7,7 +7,7 @@ import queue
 import time
 
 import pytest
-from kernels import Kernel, Trigger, error_line, ok, once_said, once_streaming
+from kernels import BLOCKS, Kernel, Trigger, error_line, ok, once_said, once_streaming
 
 from minimax_magic.simulator import Reply, Simulator, ToolCall
 from minimax_magic.simulator.exchange import Received
@@ -77,7 +77,7 @@ def quick(text: str = '') -> str:
     return 'quickly done'
 def block(text: str = '') -> str:
     print('begun', flush=True)
-    time.sleep(60)
+    BLOCKS
 async def pause(text: str = '') -> str:
     try:
         print('begun', flush=True)
@@ -85,7 +85,7 @@ async def pause(text: str = '') -> str:
     finally:
         await asyncio.sleep(0.2)
         print('cleaned up')
-"""
+""".replace("BLOCKS", BLOCKS)
 
 
 def chats(sim: Simulator) -> list[Received]:
