@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 QUICKSTART := notebooks/01_quickstart.ipynb
 
-.PHONY: demo lab test lint types notebooks tables bench clean
+.PHONY: demo lab test lint types notebooks tables bench programs clean
 
 demo: .venv/.notebook  ## run the quickstart against the simulator and print what streams
 	$(BIN)/python notebooks/demo.py $(QUICKSTART)
@@ -15,7 +15,7 @@ demo: .venv/.notebook  ## run the quickstart against the simulator and print wha
 lab: .venv/.notebook  ## open the quickstart in JupyterLab
 	$(BIN)/jupyter lab $(QUICKSTART)
 
-test: lint types .venv-ipykernel6/.done  ## everything that CI runs
+test: lint types .venv-ipykernel6/.done programs  ## everything that CI runs
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: .venv/.test
@@ -28,14 +28,14 @@ types: .venv/.test
 notebooks: .venv/.test  ## run every notebook against the simulator
 	$(BIN)/python -m pytest tests/test_notebooks.py
 
-tables: .venv/.test  ## write the tables of options and commands into the README
+tables: .venv/.test  ## write the tables of options, commands and troubles into the README
 	$(BIN)/python -m minimax_magic.ipython.option_table README.md
 
 bench: .venv/.test  ## speed and memory, as ratios to a raw loop in the same run
 	$(BIN)/python tests/bench/bench.py $(BENCH_ARGS)
 
 clean:
-	rm -rf .venv .venv-ipykernel6 .artifacts build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-ipykernel6 .venv-aider .venv-litellm .artifacts build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/it."; exit 1; }
@@ -55,3 +55,25 @@ clean:
 	$(PYTHON) -m venv .venv-ipykernel6
 	.venv-ipykernel6/bin/python -m pip install $(PIP_FLAGS) -e . "ipykernel==6.29.5"
 	@touch $@
+
+# Programs that use the same key are tested for real, each in an environment of its own, since they pin
+# what they need. Where one cannot be installed its tests are skipped with the reason, and the next
+# `make test` tries again.
+programs:
+	@$(MAKE) --no-print-directory -j2 .venv-aider/.done .venv-litellm/.done
+
+.venv-%/.done:
+	@rm -rf .venv-$*; mkdir -p .venv-$*
+	@if { $(PYTHON_$*) -m venv .venv-$* \
+	&& .venv-$*/bin/python -m pip install $(PIP_FLAGS) $(PACKAGES_$*); } >.venv-$*/install.log 2>&1; \
+	then touch $@; \
+	else echo "$* is not tested, it cannot be installed: $$(tail -n 1 .venv-$*/install.log)" \
+	| tee .venv-$*/why-not.txt; fi
+
+PACKAGES_aider := 'aider-chat==0.86.*'
+PACKAGES_litellm := 'litellm>=1.82' 'llm>=0.27'
+PYTHON_litellm = $(PYTHON)
+# Aider wants a Python below 3.13
+PYTHON_aider = $(or $(shell for p in $(PYTHON) python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info >= (3, 13))' 2>/dev/null && echo $$p && break; \
+	done),$(PYTHON))

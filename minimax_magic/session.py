@@ -40,6 +40,7 @@ from minimax_magic.auth.token_plan import TokenPlan
 from minimax_magic.chats import Chats, check_fits
 from minimax_magic.client.client import Client, codec_for
 from minimax_magic.client.rate_limit import RateLimiter
+from minimax_magic.client.retry import RetryPolicy
 from minimax_magic.clock import Clock, SystemClock, utc
 from minimax_magic.config import Settings, load_settings
 from minimax_magic.config_folders import label_of
@@ -309,6 +310,47 @@ class Session:
         except MinimaxError as error:
             problem = str(error)
         return Status(settings, endpoint, credential, described, places, problem)
+
+    def source(self, settings: Settings, credential: Credential | Login) -> AuthSource:
+        """What gives a credential's tokens: one for each login, shared with the cells."""
+        return self._auth(settings, credential)
+
+    def single_try(
+        self,
+        world: World,
+        settings: Settings,
+        credential: Credential | Login,
+        *,
+        silence_s: float,
+    ) -> Client:
+        """A client for a question that wants its answer now: no retries, no waits, no recordings.
+
+        It is booked like every request and keeps the budgets. Its connections are those of
+        `account_transport`, so that it need not be closed.
+
+        Args:
+            silence_s: Longest silence in a stream.
+        """
+        endpoint = endpoint_for(settings, credential)
+        return Client(
+            endpoint=endpoint,
+            auth=self._auth(settings, credential),
+            transport=self.account_transport,
+            limiter=make_limiter(None, self.clock),
+            clock=self.clock,
+            model=settings.model,
+            user_agent=USER_AGENT,
+            group_id=settings.group_id,
+            retry=RetryPolicy(1, 1, 1),
+            idle_timeout_s=silence_s,
+            meter=make_meter(
+                self.books(settings),
+                endpoint,
+                lambda: self._billing(settings, credential),
+                simulated=world.simulator is not None,
+            ),
+            purpose=Purpose(prices=settings.prices, budget=settings.budget),
+        )
 
     def credential(self) -> Credential | Login:
         """What a cell would use now.

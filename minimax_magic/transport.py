@@ -113,7 +113,7 @@ class AiohttpTransport:
         try:
             return self._proxies[url]
         except KeyError:
-            proxy = self._proxies[url] = _proxy_from_environment(url)
+            proxy = self._proxies[url] = proxy_from_environment(url)
             return proxy
 
 
@@ -168,11 +168,14 @@ def _payload(body: bytes) -> bytes | io.BytesIO | None:
     return body or None
 
 
-def _proxy_from_environment(url: str) -> str | None:
+def proxy_from_environment(url: str) -> str | None:
     """The proxy that HTTP(S)_PROXY and NO_PROXY, or the system's settings, name for an address.
 
     This machine is never reached through a proxy, which could not know what is meant, and would
     read a key that is sent over plain http.
+
+    Raises:
+        ConfigError: It is of a kind that cannot be used here.
     """
     parts = urlsplit(url)
     scheme, host = parts.scheme, parts.hostname or ""

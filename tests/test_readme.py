@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -12,11 +13,14 @@ from minimax_magic.auth.bundle_file import BUNDLE_FILE
 from minimax_magic.auth.oauth import PORTAL, client_profile
 from minimax_magic.auth.regions import resolve_region
 from minimax_magic.auth.sources import region_of
+from minimax_magic.command_line import main
 from minimax_magic.config import load_settings
+from minimax_magic.doctor.remedies import TROUBLES
 from minimax_magic.errors import ConfigError
 from minimax_magic.ipython.arguments import COMMAND_OPTIONS, OPTIONS, SUBCOMMANDS
 from minimax_magic.ipython.option_table import filled
 from minimax_magic.pricing import BUILT_IN
+from minimax_magic.programs.names import PROGRAMS, SHELLS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -37,6 +41,25 @@ def test_a_text_without_marks_is_refused() -> None:
     """Tables are never written to a place that nobody chose."""
     with pytest.raises(ValueError, match="options"):
         filled("# A readme")
+
+
+def test_the_troubles_are_those_of_the_doctor() -> None:
+    """The troubleshooting section has each trouble's title, and below it what is seen, causes and steps
+    as the doctor shows them."""
+    folded = re.findall(
+        r"<details><summary><b>(.*?)</b></summary>(.*?)</details>", README, re.DOTALL
+    )
+    shown = {html.unescape(title): html.unescape(text) for title, text in folded}
+    for trouble in TROUBLES:
+        told = trouble.told()
+        text = shown[told.title]
+        lines = [
+            *told.seen,
+            *(f"{n}. {cause}\n" for n, cause in enumerate(told.causes, 1)),
+            *(f"{n}. {step}\n" for n, step in enumerate(told.steps, 1)),
+        ]
+        places = [text.index(line) for line in lines]
+        assert places == sorted(places)
 
 
 def test_the_settings_shown_are_the_defaults(tmp_path: Path) -> None:
@@ -103,6 +126,31 @@ def test_the_commands_are_in_the_table() -> None:
         (line,) = [line for line in shown if re.sub(r" [\[A-Z-].*", "", line) == name]
         flags = re.findall(r"(--[a-z-]+)(?: ([A-Z]+))?", line)
         assert flags == list(COMMAND_OPTIONS.get(name, {}).items())
+
+
+@pytest.mark.parametrize(
+    "command", sorted(set(rows(r"python -m minimax_magic ([a-z-]+)"))), ids=str
+)
+def test_the_commands_of_a_terminal_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the README starts with `python -m minimax_magic` is a command with a help of its own."""
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"python -m minimax_magic {command}" in capsys.readouterr().out
+
+
+def test_a_person_in_trouble_finds_the_remedies() -> None:
+    """The first screen links to the section, which has every trouble of the doctor's table."""
+    assert README.index("(#troubleshooting)") < 1500
+    section = README.partition("\n## Troubleshooting\n")[2].partition("\n## ")[0]
+    assert section.count("<details>") == len(TROUBLES)
+
+
+def test_the_other_programs_are_named() -> None:
+    """The README names every program and shell that `env` knows."""
+    section = README.partition("\n## Aider, LiteLLM, ")[2].partition("\n## ")[0]
+    for name in (*PROGRAMS, *SHELLS):
+        assert f"`{name}`" in section or f"--shell {name}`" in section, name
 
 
 def test_variables_of_the_readme_exist(tmp_path: Path) -> None:

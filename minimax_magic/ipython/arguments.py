@@ -15,7 +15,9 @@ from minimax_magic.ipython.cell_errors import LineError
 if TYPE_CHECKING:
     from decimal import Decimal
 
-Values = Literal["", "models", "agents", "chats", "regions", "names", "tools", "jobs"]
+Values = Literal[
+    "", "models", "agents", "chats", "regions", "names", "tools", "jobs", "programs", "shells"
+]
 
 
 # `%load_ext` waits for this module, so the two records below are none of the dataclasses used elsewhere:
@@ -161,6 +163,9 @@ SUBCOMMANDS = {
     "wait": "until one is done, or all; shows those that ended since",
     "cancel": "stop it",
     "setup": "write a commented config/llm.yaml and an agent",
+    "doctor": "find out what does not work, and how to mend it",
+    "env": "what makes Aider, LiteLLM, Claude Code and others work with the same credential",
+    "write-script": "write start-aider.sh and start-aider.bat, without the key in them",
     "simulator": "answer from a local simulator: no key, no network, no cost",
     "simulator off": "back to the configured server",
     "simulator approve": "approve the sign-in that waits at the simulator, as its page does",
@@ -175,6 +180,9 @@ COMMAND_OPTIONS: dict[str, dict[str, str]] = {
     "cost": {"--budget": "USD"},
     "forget": {"--last": ""},
     "setup": {"--force": ""},
+    "doctor": {"--no-spend": "", "--for": "PROGRAM", "--json": "", "--report": ""},
+    "env": {"--shell": "SHELL", "--model": "ID", "--reveal": ""},
+    "write-script": {"--force": ""},
 }
 # the names that may stand behind one; those in brackets may be left out
 COMMAND_NAMES: dict[str, str] = {
@@ -184,7 +192,11 @@ COMMAND_NAMES: dict[str, str] = {
     "load": "[NAME] FILE",
     "wait": "[JOB]",
     "cancel": "JOB",
+    "env": "PROGRAM",
+    "write-script": "PROGRAM",
 }
+# no key goes behind these
+_KEYLESS = ("login", "logout", "setup", "doctor", "env", "write-script")
 # the last is any other token, which has a digit somewhere; long words have none
 _KEY_LIKE = re.compile(r"(sk-|eyJ)[\w.-]{8,}|(?=\D*\d)[\w-]{40,}")
 
@@ -216,18 +228,19 @@ def parse_command(prompt: str) -> Command | None:
         return Command(name, {})
     if not words:
         return None
+    keyless = words[0] in _KEYLESS
+    if keyless and any(_KEY_LIKE.fullmatch(part) for word in words[1:] for part in _parts(word)):
+        raise LineError(
+            f"%minimax {words[0]} takes no key, and what stands in a cell is saved with the notebook: "
+            "remove it, replace that key at MiniMax, and enter the new one in the panel"
+            f"{'' if words[0] == 'login' else ' of %minimax login'}."
+        )
     if words[0] in COMMAND_NAMES:
         return _command_with_names(words[0], words[1:])
     if len(words) == 1:
         _refuse_near_miss(words[0])
     if words[0] not in COMMAND_OPTIONS:
         return None
-    signs_in = words[0] in ("login", "logout", "setup")
-    if signs_in and any(_KEY_LIKE.fullmatch(part) for word in words[1:] for part in _parts(word)):
-        raise LineError(
-            f"%minimax {words[0]} takes no key, and what stands in a cell is saved with the notebook: "
-            "remove it, replace that key at MiniMax, and enter the new one in the panel."
-        )
     if not words[1].startswith("--"):
         return None
     return Command(words[0], _command_options(words[0], words[1:]))
@@ -245,8 +258,7 @@ def _refuse_near_miss(word: str) -> None:
 def _command_with_names(command: str, words: list[str]) -> Command | None:
     """One with as many names as it takes; with more, or with words that can be no file or number of
     a job, it is a prompt that begins like a command."""
-    flags = [word for word in words if word.startswith("--")]
-    names = tuple(word for word in words if not word.startswith("--"))
+    flags, names = flags_and_names(command, words)
     wanted = COMMAND_NAMES[command].split()
     least = sum(not name.startswith("[") for name in wanted)
     if not least <= len(names) <= len(wanted):
@@ -255,6 +267,22 @@ def _command_with_names(command: str, words: list[str]) -> Command | None:
     if names and kind in _LOOKS_LIKE and not _LOOKS_LIKE[kind].search(names[-1]):
         return None
     return Command(command, _command_options(command, flags), names)
+
+
+def flags_and_names(command: str, words: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Apart: flags with the values behind them, and the names."""
+    known = COMMAND_OPTIONS.get(command, {})
+    flags: list[str] = []
+    names: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("--"):
+            names.append(word)
+            continue
+        flags.append(word)
+        if known.get(word) and (value := next(rest, "")):  # none after `--shell=cmd`
+            flags.append(value)
+    return flags, tuple(names)
 
 
 # What the last name of a command must look like: `save the whales` and `cancel culture` are prompts.
@@ -475,6 +503,22 @@ def dollars(flag: str, text: str) -> Decimal:
         raise LineError(
             f"{flag} takes an amount in US dollars, such as 25, not {text!r}."
         ) from None
+
+
+def check_program(name: str, said_by: str, hint: str = "") -> None:
+    """Does nothing for a program that is known.
+
+    Args:
+        said_by: The option or command that the name stands behind.
+        hint: What else to say of another one.
+
+    Raises:
+        LineError: It is another one.
+    """
+    from minimax_magic.programs.names import PROGRAMS
+
+    if name not in PROGRAMS:
+        raise LineError(f"{said_by} knows {', '.join(PROGRAMS)}, not {name!r}.{hint}")
 
 
 def _convert(option: Option, value: str) -> Any:

@@ -13,7 +13,14 @@ from IPython.core.completer import (
     context_matcher,
 )
 
-from minimax_magic.ipython.arguments import COMMAND_OPTIONS, OPTIONS, SUBCOMMANDS, Values
+from minimax_magic.ipython.arguments import (
+    COMMAND_OPTIONS,
+    OPTIONS,
+    SUBCOMMANDS,
+    Values,
+    flags_and_names,
+)
+from minimax_magic.programs.names import SCRIPTED
 
 _LINE = re.compile(r"^\s*%{1,2}minimax(\s.*)?$")
 _BY_FLAG = {option.flag: option for option in OPTIONS}
@@ -26,6 +33,14 @@ _NAMED: dict[str, Values] = {
     "save": "chats",
     "wait": "jobs",
     "cancel": "jobs",
+    "env": "programs",
+}
+# and behind an option of one
+_OPTION_VALUES: dict[str, Values] = {
+    "--region": "regions",
+    "--for": "programs",
+    "--shell": "shells",
+    "--model": "models",
 }
 
 Matcher: TypeAlias = Callable[[CompletionContext], SimpleMatcherResult]
@@ -68,13 +83,16 @@ def candidates(before: str, names: Callable[[Values], Iterable[str]]) -> Iterabl
         flag, value = words[-2] if len(words) > 1 else "", last
     command = before.lstrip().removeprefix("%minimax").split()
     if command and command[0] in COMMAND_OPTIONS and before.lstrip().startswith("%minimax "):
-        if last.startswith("-"):
+        if last.startswith("-") and not equals:
             flags = COMMAND_OPTIONS[command[0]]
             return [f for f in flags if f.startswith(last) and f not in words[:-1]]
-        if flag == "--region":
-            return [name for name in names("regions") if name.startswith(value)]
+        if flag in COMMAND_OPTIONS[command[0]] and flag in _OPTION_VALUES:
+            return [name for name in names(_OPTION_VALUES[flag]) if name.startswith(value)]
+    if command and command[0] == "write-script" and len(command) + (not last) == 2:
+        return [name for name in SCRIPTED if name.startswith(last)]
     if command and command[0] in _NAMED and len(command) + (not last) > 1:
-        named = [word for word in [*command[1:], *([] if last else [""])] if word[:2] != "--"]
+        behind = [*command[1:], *([] if last else [""])]
+        named = flags_and_names(command[0], behind)[1]
         if len(named) > 1:  # what follows is a file
             return []
         return [name for name in names(_NAMED[command[0]]) if name.startswith(last)]

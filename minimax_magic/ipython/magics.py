@@ -46,11 +46,13 @@ if TYPE_CHECKING:
     from minimax_magic.events import ChatReply
     from minimax_magic.ipython.bridge import BackgroundLoop
     from minimax_magic.ipython.chat_commands import ChatCommands
+    from minimax_magic.ipython.doctor_commands import DoctorCommands
     from minimax_magic.ipython.hands import CellHands
     from minimax_magic.ipython.jobs import Jobs, PendingReply
     from minimax_magic.ipython.live_output import Output
     from minimax_magic.ipython.login_commands import LoginCommands
     from minimax_magic.ipython.namespace import Namespace
+    from minimax_magic.ipython.program_commands import ProgramCommands
     from minimax_magic.ipython.runner import CellRun
     from minimax_magic.ipython.usage_commands import UsageCommands
     from minimax_magic.session import Session
@@ -164,7 +166,7 @@ class MiniMaxMagics(Magics):
         if options.help:
             print(_LINE_HELP)
         elif not options.marked and (command := parse_command(options.prompt)) is not None:
-            self._command(command, options)
+            return self._command(command, options)
         elif not options.prompt:
             self._introduce()
         elif options.dry_run:
@@ -416,16 +418,20 @@ class MiniMaxMagics(Magics):
 
     # ------------------------------------------------------------------------------- commands
 
-    def _command(self, command: Command, options: Options) -> None:
+    def _command(self, command: Command, options: Options) -> Any:
+        value = None
         try:
             if command.name == "fix":
                 self._fix(options)
+            elif command.name == "doctor":
+                value = self.doctor_commands.doctor(command)
             else:
                 self._obey(command)
         except MinimaxError as error:
             raise CellError(error) from None
         if self._usage is not None and command.name.startswith(("simulator", "logout")):
             self._usage.look_again()
+        return value
 
     def _obey(self, command: Command) -> None:
         match command.name:
@@ -459,6 +465,10 @@ class MiniMaxMagics(Magics):
                 if not command.names:
                     raise LineError("which job? %minimax jobs lists them.")
                 self.jobs.find(command.names[0]).cancel()
+            case "env":
+                self.program_commands.env(command)
+            case "write-script":
+                self.program_commands.write_script(command)
             case "setup":
                 self._set_up(force=command.has("--force"))
             case "simulator":
@@ -557,6 +567,18 @@ class MiniMaxMagics(Magics):
         return ChatCommands(self._shell, self.session)
 
     @property
+    def doctor_commands(self) -> DoctorCommands:
+        from minimax_magic.ipython.doctor_commands import DoctorCommands
+
+        return DoctorCommands(self._shell, self.session, self.background)
+
+    @property
+    def program_commands(self) -> ProgramCommands:
+        from minimax_magic.ipython.program_commands import ProgramCommands
+
+        return ProgramCommands(self._shell, self.session, self.background)
+
+    @property
     def logins(self) -> LoginCommands:
         if self._logins is None:
             from minimax_magic.ipython.login_commands import LoginCommands
@@ -637,6 +659,14 @@ class MiniMaxMagics(Magics):
                 return self.namespace.tool_names()
             case "jobs":
                 return self.jobs.numbers()
+            case "programs":
+                from minimax_magic.programs.names import PROGRAMS
+
+                return PROGRAMS
+            case "shells":
+                from minimax_magic.programs.names import SHELLS
+
+                return SHELLS
             case "regions":
                 try:
                     return self.logins.regions()

@@ -1,4 +1,4 @@
-"""The tables of README, made from what the parser knows.
+"""The tables of README, made from what the parser and the doctor know.
 
     python -m minimax_magic.ipython.option_table README.md
 
@@ -7,10 +7,13 @@ writes them between the marks that are there.
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 from pathlib import Path
 
+from minimax_magic.doctor.remedies import TROUBLES, Trouble
+from minimax_magic.doctor.report import CAUSES, STEPS
 from minimax_magic.ipython.arguments import (
     COMMAND_NAMES,
     COMMAND_OPTIONS,
@@ -30,14 +33,41 @@ def commands() -> str:
     return _table("Command", [(f"%minimax {_usage(n)}", text) for n, text in SUBCOMMANDS.items()])
 
 
+def troubleshooting() -> str:
+    """All troubles with their causes and steps, as the doctor has them, each to be unfolded."""
+    return "\n".join(_folded(trouble.told()) for trouble in TROUBLES)
+
+
 def filled(text: str) -> str:
-    """A text with both tables as they are now, between `<!-- options -->` and `<!-- end -->`."""
-    for name, table in (("options", options()), ("commands", commands())):
+    """A text with all tables as they are now, each between its mark, such as `<!-- options -->`, and
+    `<!-- end -->`."""
+    for name, table in (
+        ("options", options()),
+        ("commands", commands()),
+        ("troubleshooting", troubleshooting()),
+    ):
         place = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
         if place is None:
             raise ValueError(f"there is no <!-- {name} --> ... <!-- end -->")
         text = text[: place.start(1)] + table + text[place.end(1) :]
     return text
+
+
+def _folded(trouble: Trouble) -> str:
+    seen = " · ".join(f"`{words}`" for words in trouble.seen)
+    lines = [
+        f"<details><summary><b>{_prose(trouble.title)}</b></summary>",
+        "",
+        f"Seen as {seen}",
+        "",
+    ]
+    for heading, items in ((CAUSES, trouble.causes), (STEPS, trouble.steps)):
+        lines += [heading, "", *(f"{n}. {_prose(item)}" for n, item in enumerate(items, 1)), ""]
+    return "\n".join([*lines, "</details>", ""])
+
+
+def _prose(text: str) -> str:
+    return html.escape(text, quote=False)
 
 
 def _table(heading: str, rows: list[tuple[str, str]]) -> str:

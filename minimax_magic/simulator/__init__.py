@@ -8,6 +8,7 @@ proves the codecs. `choose` has the table of what a prompt can ask for.
         ...  # sim.url, sim.key
         assert sim.requests[0].body["model"] == "MiniMax-M2.5"
         assert sim.images[0].data == picture_that_was_sent
+        sim.always = "[[error 1008]]"  # until it is None again
 
 It has an account side too, with MiniMax's OAuth login and a consent page of its own:
 

@@ -29,10 +29,11 @@ class AccountKnobs:
         hang_up_refreshes: So many refreshes are done and their answers lost with the connection.
         clock_offset_s: How far the server's clock is ahead of the machine's. It changes what is
             said, not how long anything lasts.
-        remaining_percent: What is left of the 5 hours' window; None to count what was served.
+        remaining_percent: What is left of the 5 hours' window; None to count what was served. At 0
+            chat requests of a plan are refused with 2056.
         only_legacy_remains: Serve what is left of a plan at its old address only.
         available_amount: What a pay-as-you-go account has left, as it is to be sent; None to take
-            what was served from 100 dollars.
+            what was served from 100 dollars. At 0 its chat requests are refused with 1008.
     """
 
     client_ids: set[str] | None = None

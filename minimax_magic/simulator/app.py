@@ -1,8 +1,8 @@
 """The HTTP side: takes a request, lets the pure modules decide, has the answer written.
 
-Order for a chat request: key, body, validation, then the script, then `choose`. So a scripted
-behaviour never hides that a request was malformed. Everything that is not a known route gets
-nginx's page.
+Order for a chat request: key, body, validation, then the script, then `always`, then an account
+that is empty, then `choose`. So a scripted behaviour never hides that a request was malformed.
+Everything that is not a known route gets nginx's page.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from minimax_magic.simulator.behaviours import (
 )
 from minimax_magic.simulator.choose import choose, ordinary
 from minimax_magic.simulator.exchange import Exchange, Fault, Received
-from minimax_magic.simulator.failures import CODES, failure_body, nginx_page
+from minimax_magic.simulator.exhausted import exhausted
+from minimax_magic.simulator.failures import CODES, failure_body
 from minimax_magic.simulator.model_list import answer_models, is_models
 from minimax_magic.simulator.planted import PLANTED, PLANTED_PATH
 from minimax_magic.simulator.turn import Turn, Wire, read_anthropic, read_openai
@@ -99,7 +100,8 @@ async def _mark(request: web.Request, response: web.StreamResponse) -> None:
 class Service:
     """All state of a simulator and its one aiohttp handler; bound to no port.
 
-    `requests`, `served`, `served_by_model`, `script` and `account` may be used from any thread.
+    `requests`, `served`, `served_by_model`, `script`, `always` and `account` may be used from any
+    thread.
     """
 
     def __init__(self, key: str, delay_s: float, accept_x_api_key: bool) -> None:
@@ -108,6 +110,7 @@ class Service:
         self.accept_x_api_key = accept_x_api_key
         self.account = Account()
         self.script: deque[Behaviour] = deque()
+        self.always: Behaviour | str | None = None
         self.served = Served()
         self._served_by_model: dict[str, Served] = {}
         self._log: deque[Received] = deque(maxlen=LOG_SIZE)
@@ -130,8 +133,9 @@ class Service:
             return dict(self._served_by_model)
 
     def reset(self) -> None:
-        """Forget requests, totals, script, cache and logins; the key, pace and knobs stay."""
+        """Forget requests, totals, script, `always`, cache and logins; key, pace and knobs stay."""
         self.script.clear()
+        self.always = None
         self.account.reset()
         with self._lock:
             self._log.clear()
@@ -181,24 +185,29 @@ class Service:
         if request.method == "GET" and request.path in (*REMAINS_PATHS, BALANCE_PATH):
             return dated(self.account, self._left(exchange))
         if wire is None and not (request.method == "GET" and is_models(request.path)):
-            return exchange.raw(nginx_page(404, "Not Found"))
+            return exchange.nowhere()
         if refusal := self._refusal(request, wire):
             return exchange.fail(refusal)
         if wire is None:
             return answer_models(exchange)
         return await self._chat(exchange, wire)
 
-    def _refusal(self, request: web.Request, wire: Wire | None) -> Fail | None:
+    def _token(self, request: web.Request, wire: Wire | None) -> str:
+        """The key or access token that came along; empty for none."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = ""
         token = token.strip()
+        if not token and self.accept_x_api_key and wire == "anthropic":
+            token = request.headers.get("X-Api-Key", "").strip()
+        return token
+
+    def _refusal(self, request: web.Request, wire: Wire | None) -> Fail | None:
+        token = self._token(request, wire)
         if token and request.path == BALANCE_PATH:
             return None if token.startswith(PAID_KEY) else Fail(code=2049)
         if is_access_token(token):
             return None if self.account.accepts(token) else Fail(code=1004)
-        if not token and self.accept_x_api_key and wire == "anthropic":
-            token = request.headers.get("X-Api-Key", "").strip()
         if not token:
             return Fail(code=1004)
         if request.path in REMAINS_PATHS and token.startswith((PLAN_KEY, PAID_KEY)):
@@ -213,7 +222,7 @@ class Service:
         if scripted is not None:
             return exchange.raw(scripted)
         if path == REMAINS_PATH and self.account.only_legacy_remains:
-            return exchange.raw(nginx_page(404, "Not Found"))
+            return exchange.nowhere()
         refusal = self._refusal(exchange.request, None)
         if refusal is not None and refusal.code is not None:
             message = CODES[refusal.code][1]
@@ -247,7 +256,12 @@ class Service:
             return exchange.refuse(problem)
         turn = read_anthropic(body) if wire == "anthropic" else read_openai(body, wire)
         exchange.record.images = turn.images
-        behaviour = self._next(turn, exchange.origin)
+        always = self.always
+        if isinstance(always, str):
+            turn = replace(turn, always=always)
+        pays = self._token(exchange.request, wire).startswith(PAID_KEY)
+        empty = exhausted(self.account, pays_as_it_goes=pays)
+        behaviour = self._next(turn, exchange.origin, always, empty)
         if isinstance(behaviour, Fail) and behaviour.once:
             if raw in self._failed_once:
                 self._failed_once.discard(raw)
@@ -256,12 +270,19 @@ class Service:
                 self._failed_once.add(raw)
         return await self._perform(exchange, turn, behaviour)
 
-    def _next(self, turn: Turn, origin: str) -> Behaviour:
+    def _next(
+        self, turn: Turn, origin: str, always: Behaviour | str | None, empty: Fail | None
+    ) -> Behaviour:
         try:
             return self.script.popleft()
         except IndexError:
-            chosen = choose(turn, origin)
-            return cut_to_limit(turn, chosen) if isinstance(chosen, Reply) else chosen
+            pass  # nobody scripted this one
+        if always is not None and not isinstance(always, str):
+            return always
+        if empty is not None and not always:
+            return empty
+        chosen = choose(turn, origin)
+        return cut_to_limit(turn, chosen) if isinstance(chosen, Reply) else chosen
 
     async def _perform(
         self, exchange: Exchange, turn: Turn, behaviour: Behaviour

@@ -6,6 +6,7 @@
     [[chunk 6]]          6 characters in each chunk; goes with any other
     [[echo]] any text    exactly the text that follows
     [[code]]             a python fence with a sentence before and after
+    reply with exactly:  (these words) what follows them, and nothing else
     corrected cell       (these two words) an explanation and a python fence that prints
     [[math]]             LaTeX in \\[..\\] and \\(..\\), and a price in dollars
     [[html]]             a whole HTML page in a fence: styles, svg, script, image, refresh, form

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from minimax_magic.simulator.answer import new_id
 from minimax_magic.simulator.behaviours import Drop, Fail, FailMidStream, Raw, Silence
-from minimax_magic.simulator.failures import failure_body, status_of
+from minimax_magic.simulator.failures import failure_body, nginx_page, status_of
 from minimax_magic.simulator.frame import encode
 from minimax_magic.simulator.seen_images import SeenImage
 
@@ -37,6 +37,7 @@ class Received:
         chunks_sent: Writes of the answer's body: SSE frames, or 1 for a whole answer.
         finished: Set when the answer is done, one way or the other.
         images: Those of a chat request that was not refused, earlier turns included.
+        unknown_route: There is nothing at that path, or not for that method.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Received:
     chunks_sent: int = 0
     finished: threading.Event = field(default_factory=threading.Event, repr=False)
     images: tuple[SeenImage, ...] = ()
+    unknown_route: bool = False
 
 
 class Exchange:
@@ -93,6 +95,11 @@ class Exchange:
     def refuse(self, problem: str) -> web.Response:
         """400 with code 2013."""
         return self.fail(Fail(code=2013, message=f"invalid params, {problem}"))
+
+    def nowhere(self) -> web.Response:
+        """nginx's page for a route that does not exist."""
+        self.record.unknown_route = True
+        return self.raw(nginx_page(404, "Not Found"))
 
     async def break_off(self, fault: Fault) -> web.Response:
         """A fault where no answer has begun."""

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 TRIGGER = re.compile(r"\[\[\s*([a-z_]+)((?:\s+[\w.]+)*)\s*\]\]")
 ECHO = re.compile(r"\[\[\s*echo\s*\]\][ \n]?")
+# all there are; `choose` says what each does
+NAMES = frozenset(
+    {
+        *("long", "slow", "chunk", "echo", "code", "math", "html", "remoteimage"),
+        *("tool", "steps", "badargs", "badjson", "xml", "invalid", "astext"),
+        *("length", "thinkonly", "json", "error", "base_resp", "drop", "truncate", "silence"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,13 @@ class Words:
 
     def __contains__(self, name: str) -> bool:
         return name in self.given
+
+    def under(self, others: Words) -> Words:
+        """These, and others that come first where both say something."""
+        echo = self.echo if others.echo is None else others.echo
+        # first in the order too: of two faults the first is taken
+        given = {**others.given, **self.given, **others.given}
+        return replace(self, echo=echo, given=given)
 
     def number(self, name: str, most: int, default: int | None = None) -> int:
         """The number that follows a name, at most `most`.

@@ -119,6 +119,24 @@ class Simulator:
         """How often an image that answers point at, `/planted.png`, was loaded."""
         return sum(received.path == PLANTED_PATH for received in self.requests)
 
+    @property
+    def unknown_routes(self) -> list[str]:
+        """Those of `requests` that led nowhere, `POST /v1/v1/messages` for example."""
+        return [f"{kept.method} {kept.path}" for kept in self.requests if kept.unknown_route]
+
+    @property
+    def always(self) -> Behaviour | str | None:
+        """What a valid chat request gets when the script is empty; may be changed while it runs.
+
+        A text is words as a prompt has them, `[[error 1008]]`, which come before those of each
+        prompt. None for what the prompt asks for.
+        """
+        return self._service.always
+
+    @always.setter
+    def always(self, value: Behaviour | str | None) -> None:
+        self._service.always = value
+
     def script(self, *behaviours: Behaviour) -> None:
         """Queue what the next valid chat requests get, first come first served."""
         self._service.script.extend(behaviours)
@@ -129,7 +147,7 @@ class Simulator:
         return self._service.account
 
     def reset(self) -> None:
-        """Forget requests, totals, script, cache and logins."""
+        """Forget requests, totals, script, `always`, cache and logins."""
         self._service.reset()
 
     def wait_for(self, condition: Callable[[Self], bool], timeout_s: float = 5.0) -> bool:

@@ -6,6 +6,7 @@ nothing leaves the machine; `planted` answers there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from minimax_magic.simulator.planted import PLANTED_PATH
@@ -14,6 +15,8 @@ from minimax_magic.simulator.samples import FENCE, MAX_LONG_CHARS, long_markdown
 
 # what our magic writes for `%minimax fix`
 FIX_WANTED = "corrected cell"
+# what people write to see whether anything answers
+EXACTLY = re.compile(r"reply with exactly:\s*(\S.*)", re.IGNORECASE | re.DOTALL)
 
 
 def set_piece(words: Words, origin: str) -> str | None:
@@ -27,6 +30,8 @@ def set_piece(words: Words, origin: str) -> str | None:
     for name, make in PIECES.items():
         if name in words:
             return make(origin)
+    if wanted := EXACTLY.search(words.said):
+        return wanted.group(1).strip()
     return FIXED if FIX_WANTED in words.said.lower() else None
 
 

@@ -41,7 +41,7 @@ def wish_of(turn: Turn) -> Wish:
     while start and _asks_again(turn, start):
         start -= 1
     asks = turn.asks[start:]
-    words = read_words(asks[0].prompt)
+    words = read_words(asks[0].prompt).under(read_words(turn.always))
     return Wish(words, len(asks) - 1, sum(ask.rounds for ask in asks))
 
 

@@ -51,6 +51,7 @@ class Turn:
         tool_results: Not empty when the last turn brings results and nothing new from the person.
         segments: Tools and system, then every message, as text.
         written: How many segments `cache_control` asks to be written to the cache.
+        always: Words of the simulator that come before those of any prompt.
     """
 
     wire: Wire
@@ -67,6 +68,7 @@ class Turn:
     tools: tuple[OfferedTool, ...]
     segments: tuple[str, ...]
     written: int
+    always: str = ""
 
     @property
     def prompt(self) -> str:

@@ -287,10 +287,26 @@ def test_wrong_commands_of_usage(line: str, message: str) -> None:
         ("wait 2", Command("wait", {}, ("2",))),
         ("cancel", Command("cancel", {})),
         ("cancel 12", Command("cancel", {}, ("12",))),
+        ("doctor", Command("doctor", {})),
+        (
+            "doctor --no-spend --for aider",
+            Command("doctor", {"--no-spend": True, "--for": "aider"}),
+        ),
+        ("doctor --json", Command("doctor", {"--json": True})),
+        ("env", Command("env", {})),
+        ("env aider", Command("env", {}, ("aider",))),
+        ("env aider --shell cmd", Command("env", {"--shell": "cmd"}, ("aider",))),
+        ("env --shell=cmd aider", Command("env", {"--shell": "cmd"}, ("aider",))),
+        ("env --shell cmd aider", Command("env", {"--shell": "cmd"}, ("aider",))),
+        (
+            "env llm --model M --reveal",
+            Command("env", {"--model": "M", "--reveal": True}, ("llm",)),
+        ),
+        ("write-script aider --force", Command("write-script", {"--force": True}, ("aider",))),
     ],
 )
 def test_commands_with_names(line: str, command: Command) -> None:
-    """Chats, files and jobs stand behind a command; what holds blanks, in quotes."""
+    """Chats, files, jobs and programs stand behind a command; what holds blanks, in quotes."""
     assert parse_command(line) == command
 
 
@@ -314,6 +330,9 @@ def test_commands_with_names(line: str, command: Command) -> None:
         "cancel my job 3",
         "what's the history",
         "History trip",
+        "doctor who",
+        "env variables in Python",
+        "write-script for me please",
         "",
     ],
 )
@@ -333,6 +352,9 @@ def test_prompts_that_begin_like_commands(line: str) -> None:
         ("history --last", "%minimax history has no option --last."),
         ("save trip a.json --force", "%minimax save has no option --force."),
         ("cancel 1 --now", "%minimax cancel has no option --now."),
+        ("doctor --for", "--for needs a value: --for PROGRAM."),
+        ("env aider --shell --reveal", "--shell needs a value: --shell SHELL."),
+        ("env aider --reveal=yes", "--reveal takes no value."),
     ],
 )
 def test_wrong_commands_with_names(line: str, message: str) -> None:

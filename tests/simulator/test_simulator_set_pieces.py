@@ -34,6 +34,12 @@ def test_a_corrected_cell_runs(dialogue: Any, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "corrected\n"
 
 
+def test_reply_with_exactly(dialogue: Any) -> None:
+    """What people ask to see whether anything answers is answered so; without more it is a prompt."""
+    assert dialogue.ask("Reply with exactly: API test successful").text == "API test successful"
+    assert "A simulated answer" in dialogue.ask("Reply with exactly: ").text
+
+
 def test_math_has_both_brackets_and_a_price(dialogue: Any) -> None:
     """LaTeX as models write it, beside a dollar that is money."""
     text = dialogue.ask("[[math]]").text

@@ -1,0 +1,1 @@
+"""Other programs with the same credentials: their environments, a gateway, Aider."""

@@ -1,0 +1,33 @@
+"""A text that is there to be copied: as it is, in a block that one click selects."""
+
+from __future__ import annotations
+
+import html
+
+from minimax_magic.render.bundle import Bundle
+
+# Names that MathJax passes by: there are dollar signs in it.
+_CLASSES = "minimax-copyable mathjax_ignore tex2jax_ignore"
+_BLOCK = (
+    "margin:.3em 0;padding:.6em .9em;font-size:var(--jp-code-font-size,13px);"
+    # JupyterLab would break in the middle of words
+    "white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;"
+    "border-left:3px solid rgba(128,128,128,.5);background:rgba(128,128,128,.1);"
+    "-webkit-user-select:all;user-select:all"
+)
+_HINT = "opacity:.7;font-size:.85em;line-height:1.6;overflow-wrap:anywhere"
+
+
+def copyable(text: str, hint: str = "") -> Bundle:
+    """The text in both forms.
+
+    Args:
+        hint: A line below it, which is not copied.
+    """
+    told = html.escape(f"A click selects all of it. {hint}".strip())
+    shown = html.escape(text.strip("\n"))
+    return {
+        "text/html": f'<div class="{_CLASSES}"><pre style="{_BLOCK}">{shown}</pre>'
+        f'<div style="{_HINT}">{told}</div></div>',
+        "text/plain": f"{text.rstrip()}\n\n{hint}".rstrip(),
+    }
