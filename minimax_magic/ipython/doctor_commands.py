@@ -111,6 +111,7 @@ class DoctorCommands:
             except KeyboardInterrupt:  # pressed again and again
                 pass
             finally:
+                running = doctor.running or running  # as of now, before it is ended
                 run.cancel()  # whatever went wrong above, nothing is left running
             found += run.drain()
             if stop.pressed:

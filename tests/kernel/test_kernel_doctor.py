@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,18 +22,21 @@ KEY = "sk-cp-PLANTED-0123456789abcdefghijklmnop"
 
 
 @pytest.fixture
-def planted(kernel: Kernel, sim: Simulator) -> Kernel:
+def planted(kernel: Kernel, sim: Simulator) -> Iterator[Kernel]:
     """The kernel with a key that is easy to find, which the simulator takes."""
     sim.key = KEY
-    names = "[n for n in os.environ if n.startswith(('ANTHROPIC_', 'OPENAI_', 'AIDER_'))]"
+    begins = ("ANTHROPIC_", "OPENAI_", "AIDER_", "MINIMAX_API_BASE")
     ok(
         kernel.run(
-            f"import os\nfor n in {names}: del os.environ[n]\n"
+            "import os\n"
+            "_before = {**os.environ}\n"
+            f"for _name in _before:\n    if _name.startswith({begins}): del os.environ[_name]\n"
             f"os.environ['MINIMAX_CODE_PLAN_KEY'] = {KEY!r}"
         )
     )
     kernel.seen.clear()
-    return kernel
+    yield kernel
+    ok(kernel.run("os.environ.update(_before)"))  # other tests use the same kernel
 
 
 def test_one_display_that_grows(planted: Kernel) -> None:
