@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,7 @@ LEVELS = {
     "programs.environment": 2,
     "programs.gateway": 5,
     "programs.gateway_file": 4,
+    "programs.names": 0,
     "programs.routes": 2,
     "programs.routing": 2,
     "programs.scripts": 3,
@@ -88,6 +89,7 @@ LEVELS = {
     "auth.exchange": 4,
     "auth.key_check": 4,
     "auth.login": 4,
+    "auth.probe": 4,
     "auth.sources": 4,
     "auth.token_plan": 4,
     "client.client": 5,
@@ -150,13 +152,14 @@ HOMES = {
 }
 
 
-def modules() -> list[str]:
+@cache
+def modules() -> tuple[str, ...]:
     """Names below the package, `wire.sse` for example; packages without code of their own left out."""
     names = []
     for path in sorted(PACKAGE.rglob("*.py")):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         names.append(name.removesuffix(".__init__"))
-    return [name for name in names if name != "__init__"]
+    return tuple(name for name in names if name != "__init__")
 
 
 def path_of(module: str) -> Path:
@@ -164,21 +167,24 @@ def path_of(module: str) -> Path:
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
 
 
-def imports(module: str) -> Iterator[str]:
+@cache
+def imports(module: str) -> tuple[str, ...]:
     """Full names a module imports, those inside functions too, those for type checkers only not."""
     tree = ast.parse(path_of(module).read_text())
+    found: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} uses a relative import"
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
                 ours = full.removeprefix("minimax_magic.")
-                yield full if ours in modules() else str(node.module)
+                found.append(full if ours in modules() else str(node.module))
+    return tuple(found)
 
 
 def within(module: str, prefix: str) -> bool:
