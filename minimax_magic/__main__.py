@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from minimax_magic.command_line import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from minimax_magic.command_line import main
+
+        code = main()
+    except KeyboardInterrupt:  # before `main` could say so itself
+        code = 130
+    sys.exit(code)

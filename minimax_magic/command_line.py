@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from minimax_magic import __version__
 from minimax_magic.errors import ConfigError, MinimaxError
-from minimax_magic.programs.names import PROGRAMS, SHELLS, usual_shell
+from minimax_magic.programs.names import PROGRAMS, SCRIPTED, SHELLS, usual_shell
+from minimax_magic.terminal_words import PROGRAM, for_terminal
+from minimax_magic.words import meant
 
 if TYPE_CHECKING:
     from minimax_magic.doctor.doctor import Doctor
@@ -29,8 +32,8 @@ _INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
 # How soon the name of the next check is seen.
 _TICK_S: Final = 0.05
-_PROGRAM: Final = "python -m minimax_magic"
-_LOOK: Final = f"`{_PROGRAM} doctor` looks whether everything works."
+_FOR_AIDER: Final = " (what is for Aider stands behind --: aider -- notes.py)"
+_LOOK: Final = f"`{PROGRAM} doctor` looks whether everything works."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, rest = _split(words)
     try:
         _prepare_output()
-        options = parser.parse_args(own)
+        if own and not own[0].startswith("-"):
+            _check_command(parser, own[0])
+        options, unknown = parser.parse_known_args(own)
+        if unknown:
+            wrong = f"unrecognized arguments: {' '.join(unknown)}"
+            flags = re.findall(r"--[a-z-]+", options.parser.format_usage())
+            more = _FOR_AIDER if options.run is _aider else meant(unknown[0], flags)
+            options.parser.error(wrong + more)
         if options.run is None:
             parser.print_help()
             code = 0
@@ -60,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a closed pipe is no surprise
         return code
     except MinimaxError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        print(for_terminal(" ".join(str(error).split())), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         # a terminal has written ^C
@@ -80,6 +90,13 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
     return words, []
 
 
+def _check_command(parser: argparse.ArgumentParser, word: str) -> None:
+    try:
+        _one_of("command", [*parser.get_default("commands")])(word)
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
+
+
 def _prepare_output() -> None:
     """A reader of a pipe gets each line at once, and no console fails at a letter it does not have."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
@@ -92,20 +109,22 @@ def _prepare_output() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=_PROGRAM,
+        prog=PROGRAM,
         description="MiniMax outside of the notebook: find out what does not work, and make other "
         "programs work with the same credential.",
-        epilog=f"`{_PROGRAM} COMMAND --help` tells more of one. Settings are those of the notebook: "
+        epilog=f"`{PROGRAM} COMMAND --help` tells more of one. Settings are those of the notebook: "
         "config/llm.yaml, MINIMAX_... variables, the login.",
     )
     parser.add_argument("--version", action="version", version=f"minimax_magic {__version__}")
-    parser.set_defaults(run=None)
+    parser.set_defaults(run=None, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_doctor(commands)
     _add_env(commands)
     _add_aider(commands)
     _add_gateway(commands)
+    _add_write_script(commands)
     _add_sign_in(commands)
+    parser.set_defaults(commands=commands.choices)
     return parser
 
 
@@ -123,7 +142,7 @@ def _command(
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.set_defaults(run=run)
+    made.set_defaults(run=run, parser=made)
     return made
 
 
@@ -140,7 +159,7 @@ def _add_doctor(commands: Any) -> None:
         "--for",
         dest="program",
         metavar="PROGRAM",
-        choices=PROGRAMS,
+        type=_one_of("program", PROGRAMS),
         help=f"look at what another program would do, too: {_or(PROGRAMS)}",
     )
     shape = doctor.add_mutually_exclusive_group()
@@ -163,12 +182,14 @@ def _add_env(commands: Any) -> None:
         "env",
         _env,
         "variables and command line that make another program work with the same credential",
-        f'eval "$({_PROGRAM} env aider --reveal)"    sets them in this shell',
+        f'eval "$({PROGRAM} env aider --reveal)"    sets them in this shell',
     )
-    env.add_argument("program", metavar="PROGRAM", choices=PROGRAMS, help=_or(PROGRAMS))
+    env.add_argument(
+        "program", metavar="PROGRAM", type=_one_of("program", PROGRAMS), help=_or(PROGRAMS)
+    )
     env.add_argument(
         "--shell",
-        choices=SHELLS,
+        type=_one_of("shell", SHELLS),
         default=usual_shell(sys.platform),
         metavar="SHELL",
         help=f"how it is written: {_or(SHELLS)} (here: %(default)s)",
@@ -185,9 +206,9 @@ def _add_aider(commands: Any) -> None:
         "aider",
         _aider,
         "start Aider with a MiniMax model",
-        f"{_PROGRAM} aider -- --yes-always notes.py    what stands behind -- is for Aider",
+        f"{PROGRAM} aider -- --yes-always notes.py    what stands behind -- is for Aider",
     )
-    aider.usage = f"{_PROGRAM} aider [-h] [--model ID] [--agent NAME] [-- ARGUMENTS ...]"
+    aider.usage = f"{PROGRAM} aider [-h] [--model ID] [--agent NAME] [-- ARGUMENTS ...]"
     aider.add_argument("--model", metavar="ID", help="model id; the agent's if not given")
     aider.add_argument(
         "--agent", metavar="NAME", help="agent of config/agents.d, whose model is used"
@@ -202,6 +223,19 @@ def _add_gateway(commands: Any) -> None:
         "serve MiniMax on this machine for programs that cannot sign in; until Ctrl-C",
     )
     gateway.add_argument("--port", type=_port, default=0, metavar="N", help="0: any free one (0)")
+
+
+def _add_write_script(commands: Any) -> None:
+    script = _command(
+        commands,
+        "write-script",
+        _write_script,
+        "write start-aider.sh and start-aider.bat, without the key in them",
+    )
+    script.add_argument(
+        "program", metavar="PROGRAM", type=_one_of("script for", SCRIPTED), help=_or(SCRIPTED)
+    )
+    script.add_argument("--force", action="store_true", help="replace files that exist")
 
 
 def _add_sign_in(commands: Any) -> None:
@@ -220,7 +254,20 @@ def _add_sign_in(commands: Any) -> None:
 
 
 def _or(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} or {words[-1]}"
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _one_of(kind: str, known: Sequence[str]) -> Callable[[str], str]:
+    """Takes a word that is one of those that are known; of another one the error says which are."""
+
+    def checked(word: str) -> str:
+        if word not in known:
+            raise argparse.ArgumentTypeError(
+                f"there is no {kind} {word!r}{meant(word, known)}; known: {', '.join(known)}"
+            )
+        return word
+
+    return checked
 
 
 def _port(text: str) -> int:
@@ -275,6 +322,7 @@ async def _diagnose(options: argparse.Namespace) -> int:
         try:
             async with aclosing(doctor.findings()) as findings:
                 async for finding in findings:
+                    finding = finding.worded(for_terminal)
                     found.append(finding)
                     if not quiet:
                         lines.add(finding)
@@ -283,8 +331,7 @@ async def _diagnose(options: argparse.Namespace) -> int:
             lines.stop()
         private = private_words(session)
     if options.json:
-        told = report.as_json(found)
-        print(json.dumps({"simulated": options.simulator, **told}, indent=2, ensure_ascii=False))
+        print(json.dumps(report.as_json(found), indent=2, ensure_ascii=False))
     elif options.report:
         print(report.markdown(found, private=private), end="")
     else:
@@ -312,7 +359,7 @@ async def _simulator(wanted: bool) -> AsyncIterator[Any]:
 
 def _env(options: argparse.Namespace) -> int:
     from minimax_magic.config import process_environ
-    from minimax_magic.programs.offered import environment_of
+    from minimax_magic.programs.access import environment_of
     from minimax_magic.programs.shells import written
 
     async def ask() -> Any:
@@ -322,6 +369,9 @@ def _env(options: argparse.Namespace) -> int:
             )
 
     print(written(asyncio.run(ask()), options.shell, reveal=options.reveal), end="")
+    if not options.reveal and not sys.stdout.isatty():
+        # for an eval, or a file: what would be read there says so in comments alone
+        print("Nothing is set by this: the key is masked. Add --reveal.", file=sys.stderr)
     return 0
 
 
@@ -339,6 +389,15 @@ def _gateway(options: argparse.Namespace) -> int:
     return serve(Session(), port=options.port)
 
 
+def _write_script(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from minimax_magic.programs.scripts import write_scripts, written_words
+
+    print(written_words(write_scripts(Path.cwd(), options.program, options.force)))
+    return 0
+
+
 def _setup(options: argparse.Namespace) -> int:
     from minimax_magic.config import load_settings
     from minimax_magic.ipython import wizard
@@ -346,7 +405,7 @@ def _setup(options: argparse.Namespace) -> int:
     settings = load_settings()
     wizard.run(
         (lambda prompt, _: input(prompt)) if sys.stdin.isatty() else None,
-        print,
+        lambda line: print(for_terminal(line)),
         settings_folder=settings.config_dir,
         settings_label=settings.config_label,
         force=options.force,
@@ -389,7 +448,8 @@ async def _take_key(region: str | None) -> int:
     print(f"{done.title}.")
     for name, value in done.facts:
         print(f"  {name:<10} {value}")
-    print(" ".join(filter(None, [done.note, _LOOK if done.usable else ""])))
+    note = for_terminal(done.note)
+    print(" ".join(filter(None, [note, _LOOK if done.usable else ""])))
     return 0 if done.usable else 1
 
 
@@ -403,7 +463,7 @@ def _status(_options: argparse.Namespace) -> int:
     async def ask() -> int:
         async with _session() as session:
             status = session.status()
-        print(status_text(status))
+        print(for_terminal(status_text(status)))
         return 1 if status.problem else 0
 
     return asyncio.run(ask())

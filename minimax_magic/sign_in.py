@@ -186,7 +186,7 @@ class SignIn:
             ConfigError: It is no key, or cannot be stored.
             APIConnectionError: The server cannot be reached.
         """
-        key = clean_key(key, "the panel")
+        key = clean_key(key, "the input")
         world, address = self._target(region)
         settings = world.settings()
         where = region_of(settings, address)

@@ -1,6 +1,9 @@
-"""Words for what programs have as numbers: spans of time, the system's errors."""
+"""Words for what programs have as numbers: spans of time, the system's errors; and words that were
+mistyped."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 
 def duration(seconds: float) -> str:
@@ -20,3 +23,12 @@ def system_reason(error: OSError) -> str:
 def plural(count: int, noun: str) -> str:
     """The noun for so many of them: `plural(2, "request")` is `requests`."""
     return noun if count == 1 else f"{noun}s"
+
+
+def meant(word: str, known: Collection[str]) -> str:
+    """` (did you mean env?)`, to stand behind what is said of a word that nobody knows; empty if it is
+    like none."""
+    import difflib  # not needed where all is spelled right
+
+    near = difflib.get_close_matches(word.lower(), known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -19,6 +19,7 @@ LEVELS = {
     "errors": 0,
     "masked": 0,
     "models": 0,
+    "terminal_words": 0,
     "text": 0,
     "text_json": 0,
     "tokens": 0,

@@ -102,7 +102,8 @@ def test_the_troubles_are_named_with_their_remedies(executed: Run) -> None:
     for text, name in zip(troubled, expected, strict=True):
         flowing = " ".join(text.split())
         told = trouble(name)
-        assert f"1. {told.causes[0]}" in flowing, name
+        # a cause that is sure stands before those of the table
+        assert any(f"{n}. {told.causes[0]}" in flowing for n in (1, 2)), name
         # the others name a server or a model
         plain_steps = [step for step in told.steps if "{" not in step]
         assert plain_steps

@@ -18,7 +18,7 @@ from minimax_magic.config import load_settings
 from minimax_magic.doctor.remedies import TROUBLES
 from minimax_magic.errors import ConfigError
 from minimax_magic.ipython.arguments import COMMAND_OPTIONS, OPTIONS, SUBCOMMANDS
-from minimax_magic.ipython.option_table import filled
+from minimax_magic.ipython.option_table import MOST_SEEN, filled
 from minimax_magic.pricing import BUILT_IN
 from minimax_magic.programs.names import PROGRAMS, SHELLS
 
@@ -54,7 +54,7 @@ def test_the_troubles_are_those_of_the_doctor() -> None:
         told = trouble.told()
         text = shown[told.title]
         lines = [
-            *told.seen,
+            *told.seen[:MOST_SEEN],
             *(f"{n}. {cause}\n" for n, cause in enumerate(told.causes, 1)),
             *(f"{n}. {step}\n" for n, step in enumerate(told.steps, 1)),
         ]
@@ -144,6 +144,9 @@ def test_a_person_in_trouble_finds_the_remedies() -> None:
     assert README.index("(#troubleshooting)") < 1500
     section = README.partition("\n## Troubleshooting\n")[2].partition("\n## ")[0]
     assert section.count("<details>") == len(TROUBLES)
+    assert 2 <= section.count("\n### ") <= 4
+    for words in ("%minimax doctor", "python -m minimax_magic doctor"):
+        assert words in section.partition("```")[2].partition("```")[0]
 
 
 def test_the_other_programs_are_named() -> None:

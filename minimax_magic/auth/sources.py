@@ -222,8 +222,8 @@ def find_credential(
         )
     raise CredentialsMissing(
         "No MiniMax login and no API key was found.",
-        hint="Run `%minimax login`; without a notebook set the environment variable "
-        "MINIMAX_API_KEY. `%minimax simulator` tries it without either.",
+        hint="Run `%minimax login`, or set the environment variable MINIMAX_API_KEY. "
+        "`%minimax simulator` tries it without either.",
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from minimax_magic.assembly import endpoint_for
@@ -43,6 +43,7 @@ class Found:
 
 
 Ask = Callable[["Case"], Awaitable[Found | Sequence[Found]]]
+AskOne = Callable[["Case"], Coroutine[Any, Any, Found]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,12 @@ class Case:
 
     Attributes:
         world: Held on to, since another thread may change which one the session uses.
+        spend: Whether the model may be asked.
         other_roots: Gives the API roots of MiniMax's other regions, for the root of one.
         settings, credential, endpoint: None: not known, since a check failed, or not yet.
         taken: Whether the server is known to take the credential.
+        works: Whether the model has answered.
+        empty: What it said where it takes it, but nothing is left of money or plan.
         secrets: What must not be in any finding.
         secrets_in_use: Those of the credential itself.
     """
@@ -83,10 +87,13 @@ class Case:
     environ: Mapping[str, str] = field(repr=False)
     program: str | None
     other_roots: Callable[[str], Sequence[str]]
+    spend: bool = True
     settings: Settings | None = None
     credential: Credential | Login | None = None
     endpoint: Endpoint | None = None
     taken: bool = False
+    works: bool = False
+    empty: MinimaxError | None = None
     secrets: set[str] = field(default_factory=set, repr=False)
     secrets_in_use: set[str] = field(default_factory=set, repr=False)
 
@@ -99,40 +106,40 @@ class Case:
         return self.session.account_transport
 
     @property
-    def set(self) -> Settings:
+    def configured(self) -> Settings:
         """The settings, for checks that need them."""
         assert self.settings is not None
         return self.settings
 
     @property
-    def to(self) -> Endpoint:
+    def target(self) -> Endpoint:
         """The endpoint, for checks that need it."""
         assert self.endpoint is not None
         return self.endpoint
 
     @property
-    def used(self) -> Credential | Login:
+    def in_use(self) -> Credential | Login:
         """The credential, for checks that need it."""
         assert self.credential is not None
         return self.credential
 
     @property
     def auth(self) -> AuthSource:
-        return self.session.source(self.set, self.used)
+        return self.session.source(self.configured, self.in_use)
 
     @property
     def host(self) -> str:
-        return self.to.host
+        return self.target.host
 
     @property
     def port(self) -> int:
-        parts = urlsplit(self.to.root)
+        parts = urlsplit(self.target.root)
         return parts.port or (443 if parts.scheme == "https" else 80)
 
     @property
     def url(self) -> str:
         """Where a chat request goes first."""
-        return self.to.candidates[0]
+        return self.target.candidates[0]
 
     def proxy(self) -> str | None:
         """Address of the proxy that requests go through; None: there is none.
@@ -198,6 +205,12 @@ def by_error(error: MinimaxError, state: State = "failed", facts: Facts = ()) ->
     name = trouble_of(error) or "request_rejected"
     request_id = (("Request id", error.request_id),) if error.request_id else ()
     return Found(state, said_by(error), (*facts, *request_id), name, type(error).__name__)
+
+
+def first(name: str, cause: str, step: str) -> Trouble:
+    """A trouble whose cause is known: that and what mends it come before the others."""
+    named = trouble(name)
+    return replace(named, causes=(cause, *named.causes), steps=(step, *named.steps))
 
 
 def said_by(error: MinimaxError) -> str:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Final
 
-from pydantic import SecretStr
-
 from minimax_magic.assembly import USER_AGENT, billing_of
-from minimax_magic.auth.key_check import check_key
+from minimax_magic.auth.probe import Answered, probe
 from minimax_magic.auth.regions import NAMED_REGIONS, resolve_region
 from minimax_magic.auth.sources import Login
 from minimax_magic.clock import utc
-from minimax_magic.doctor.checks import Case, Facts, Found, by_error, listed
-from minimax_magic.doctor.probe import Answered, probe
-from minimax_magic.doctor.remedies import Trouble, trouble
-from minimax_magic.errors import CredentialInvalid, MinimaxError
+from minimax_magic.doctor.checks import Case, Facts, Found, by_error, first, listed
+from minimax_magic.errors import (
+    APITimeoutError,
+    CredentialInvalid,
+    MinimaxError,
+    ProtocolError,
+    QuotaExceeded,
+)
 from minimax_magic.masked import MaskedStr
 from minimax_magic.messages import ApiFlavor
 from minimax_magic.usage.account import AccountReader
+from minimax_magic.wire.address import Endpoint, resolve_endpoint
 from minimax_magic.wire.balance import Balance
 from minimax_magic.wire.http import bearer_headers
 from minimax_magic.wire.remains import Quota, QuotaWindow
@@ -26,6 +30,8 @@ from minimax_magic.words import duration
 
 # Below this the next hour may bring the end of it.
 _LOW_PERCENT: Final = 10.0
+# To renew a login is tried several times, each with a long silence: nobody waits for all of that here.
+_RENEWAL_S: Final = 20.0
 
 
 def other_regions(root: str) -> tuple[str, ...]:
@@ -44,144 +50,156 @@ def other_regions(root: str) -> tuple[str, ...]:
 async def authentication(case: Case) -> Found:
     """A message for no model: the server looks at the key before it misses the model."""
     bearer = await _bearer(case)
-    url, answered = await _ask(case, bearer)
+    url, answered = await _ask(case, case.target, bearer)
     renewed = False
     if answered.outcome == "refused" and await case.auth.force_refresh(bearer):
         renewed = True
         bearer = await _bearer(case)
-        url, answered = await _ask(case, bearer)
+        url, answered = await _ask(case, case.target, bearer)
     facts: Facts = (("Asked", f"POST {url}, for no model: nothing is spent"),)
     if renewed:
         facts = (*facts, ("Renewed", "the first token was refused, and was renewed once"))
-    what = "login" if isinstance(case.used, Login) else "key"
+    what = "login" if isinstance(case.in_use, Login) else "key"
     error = answered.error
-    case.taken = answered.outcome == "taken"
+    case.taken = answered.key_is_good
+    if answered.outcome == "taken":
+        again = ", after it was renewed" if renewed else ""
+        return Found("ok", f"The server takes the {what}{again}.", facts)
+    assert error is not None  # all other answers stand for one
     match answered.outcome:
-        case "taken" if answered.status == 429:
+        case "empty":
+            case.empty = error
             said = f"The server takes the {what}, but nothing is left: see Account."
             return Found("note", said, facts)
-        case "taken":
-            again = ", after it was renewed" if renewed else ""
-            return Found("ok", f"The server takes the {what}{again}.", facts)
         case "refused":
-            assert error is not None
             return await _refused(case, bearer, error, facts)
         case "no_route":
-            assert error is not None
-            said = f"There is no such route: POST {url} is answered with {answered.status}."
-            if len(case.to.candidates) > 1:
-                facts = (*facts, ("Tried", ", ".join(case.to.candidates)))
-            return Found("failed", said, facts, "not_found", type(error).__name__)
+            return _no_route(case, url, answered.status, error, facts)
         case "unclear":
-            assert error is not None
-            found = by_error(error, "warning", facts)
+            # where the model is asked next, that tells whether all works
+            found = by_error(error, "warning" if case.spend else "failed", facts)
             return replace(found, said=f"The server does not tell now: {found.said}")
-        case "failed":
-            assert error is not None
-            return by_error(error, facts=facts)
+        case _:
+            found = by_error(error, facts=facts)
+            if isinstance(error, ProtocolError) and answered.status == 403:
+                cause = (
+                    "A firewall, a filter or the server's own protection refuses this machine or "
+                    "network, whatever the key is."
+                )
+                step = "Try again without VPN, or from another network."
+                found = replace(found, trouble=first("no_answer", cause, step))
+            return found
+
+
+def _no_route(case: Case, url: str, status: int, error: MinimaxError, facts: Facts) -> Found:
+    said = f"There is no such route: POST {url} is answered with {status}."
+    if len(case.target.candidates) > 1:
+        facts = (*facts, ("Tried", ", ".join(case.target.candidates)))
+    if resolve_region(case.target.root).domains:
+        return Found("failed", said, facts, "not_found", type(error).__name__)
+    cause = f"{case.host} is none of MiniMax's own servers, and has no route of MiniMax's there."
+    step = "Set base_url to the address that whoever runs this server gives for it."
+    return Found("failed", said, facts, first("not_found", cause, step), type(error).__name__)
 
 
 async def _bearer(case: Case) -> str:
-    bearer = MaskedStr(await case.auth.fresh_bearer())
+    try:
+        async with asyncio.timeout(_RENEWAL_S):
+            bearer = MaskedStr(await case.auth.fresh_bearer())
+    except TimeoutError:
+        raise APITimeoutError(
+            f"The login's token could not be renewed: the account's server sent nothing for "
+            f"{_RENEWAL_S:g} s."
+        ) from None
     case.secrets_in_use.add(str(bearer))
     return bearer
 
 
-async def _ask(case: Case, bearer: str) -> tuple[str, Answered]:
+async def _ask(case: Case, to: Endpoint, bearer: str) -> tuple[str, Answered]:
     """The first address that has a route, and what it said; the first address if none has one."""
     headers = bearer_headers(
-        bearer,
-        case.to.flavor,
-        stream=False,
-        group_id=case.set.group_id,
-        user_agent=USER_AGENT,
+        bearer, to.flavor, stream=False, group_id=case.configured.group_id, user_agent=USER_AGENT
     )
-    first: Answered | None = None
-    for url in case.to.candidates:
+    missing: Answered | None = None
+    for url in to.candidates:
         answered = await probe(url, headers, bearer, case.transport, case.clock.time())
         if answered.outcome != "no_route":
             return url, answered
-        first = first or answered
-    assert first is not None  # an endpoint has an address
-    return case.url, first
+        missing = missing or answered
+    assert missing is not None  # an endpoint has an address
+    return to.candidates[0], missing
 
 
 async def _refused(case: Case, bearer: str, error: MinimaxError, facts: Facts) -> Found:
     """Why a key is refused, as far as that can be found out without spending."""
-    named = trouble("unauthorized")
     name = type(error).__name__
-    if isinstance(case.used, Login):
+    if isinstance(case.in_use, Login):
         # a login knows its region, and its tokens go to no other
-        return Found("failed", error.message, facts, named, name)
-    if await _taken_elsewhere_here(case, bearer):
-        other, cause, step = _other_wire(case)
-        said = f"{error.message} Another route of this server takes the key ({other})."
-        return Found("failed", said, facts, _first(named, cause, step), name)
-    asked: list[str] = []
-    for root in case.other_roots(case.to.root):
-        asked.append(root)
-        if await _takes_quota(case, root):
+        return Found("failed", error.message, facts, "unauthorized", name)
+    if url := await _other_wire_takes(case, bearer):
+        said = f"{error.message} Another route of this server takes the key: {url}."
+        return Found("failed", said, facts, first("unauthorized", *_other_wire(case)), name)
+    for root in case.other_roots(case.target.root):
+        taken = await _takes_quota(case, root)
+        if taken:
             facts = (*facts, ("Other region", f"{root} was asked for the quota only: takes it"))
             said = (
                 f"{error.message} The key is of another region: {root} takes it (only the plan's "
                 "quota was read there)."
             )
-            cause = f"The key belongs to {root}, and base_url names {case.to.root}."
+            cause = f"The key belongs to {root}, and base_url names {case.target.root}."
             step = (
                 f"Set base_url to {root}, in config/llm.yaml or as the variable MINIMAX_BASE_URL: that "
                 "region takes this key."
             )
-            return Found("failed", said, facts, _first(named, cause, step), name)
-    if asked:
+            return Found("failed", said, facts, first("unauthorized", cause, step), name)
         tried = (
-            f"{listed(asked)}, asked for the quota only: not taken there either, but a pay-as-you-go "
-            "key never is for that"
+            f"{root} could not be asked"
+            if taken is None
+            else f"{root}, asked for the quota only: not taken there either, but a pay-as-you-go key "
+            "never is for that"
         )
         facts = (*facts, ("Other region", tried))
-    return Found("failed", error.message, facts, named, name)
+    return Found("failed", error.message, facts, "unauthorized", name)
 
 
-def _first(named: Trouble, cause: str, step: str) -> Trouble:
-    """A trouble whose cause is known: that comes before the others."""
-    return replace(named, causes=(cause, *named.causes), steps=(step, *named.steps))
-
-
-async def _taken_elsewhere_here(case: Case, bearer: str) -> bool:
-    """Whether another route of the same server takes the key."""
+async def _other_wire_takes(case: Case, bearer: str) -> str:
+    """The address of the wire that is not used, if it takes the key; else empty."""
+    ours = case.target.flavor
+    other = next(flavor for flavor in ApiFlavor if flavor is not ours)
     try:
-        key = SecretStr(str(bearer))
-        now = case.clock.time()
-        return await check_key(key, case.to.root, case.transport, USER_AGENT, now)
+        url, answered = await _ask(case, resolve_endpoint(case.target.root, other), bearer)
     except MinimaxError:
-        return False
+        return ""  # it was only tried in case it tells more
+    return url if answered.key_is_good else ""
 
 
-def _other_wire(case: Case) -> tuple[str, str, str]:
-    """The wire that is not used: its name, why that is the cause, and how to use it."""
-    root = case.to.root
-    if case.to.flavor is ApiFlavor.ANTHROPIC_MESSAGES:
+def _other_wire(case: Case) -> tuple[str, str]:
+    """Why a key is taken on the wire alone that is not used, and how to use that."""
+    root = case.target.root
+    if case.target.flavor is ApiFlavor.ANTHROPIC_MESSAGES:
         return (
-            str(ApiFlavor.OPENAI_COMPAT),
             "The key is a pay-as-you-go key that this server refuses on /anthropic.",
             f"Set base_url to {root} and leave api_flavor out: then OpenAI's wire is used.",
         )
     return (
-        str(ApiFlavor.ANTHROPIC_MESSAGES),
         "The key is one that this server takes on /anthropic only.",
         f"Set base_url to {root}/anthropic: then Anthropic's wire is used.",
     )
 
 
-async def _takes_quota(case: Case, root: str) -> bool:
-    """Whether another region takes the key for a question about the quota: nothing else is asked."""
-    auth = case.auth
-    reader = AccountReader(root, auth, case.transport, case.clock, USER_AGENT, "plan")
+async def _takes_quota(case: Case, root: str) -> bool | None:
+    """Whether another region takes the key for a question about the quota: nothing else is asked. None:
+    it did not tell."""
+    reader = AccountReader(root, case.auth, case.transport, case.clock, USER_AGENT, "plan")
     try:
         await reader.quota()
     except CredentialInvalid:
         return False
+    except QuotaExceeded:
+        return True  # it knows whose key it is
     except MinimaxError:
-        return False  # it cannot be reached from here, which says nothing
+        return None
     return True
 
 
@@ -191,19 +209,23 @@ async def _takes_quota(case: Case, root: str) -> bool:
 async def account(case: Case) -> Found:
     """What is left: of the plan, or of the money."""
     reader = AccountReader(
-        case.to.root,
+        case.target.root,
         case.auth,
         case.transport,
         case.clock,
         USER_AGENT,
-        billing_of(case.used),
+        billing_of(case.in_use),
     )
     state = await reader.read()
     if state.quota is not None:
-        return _of_quota(state.quota, case.clock.time())
-    if state.balance is not None:
-        return _of_balance(state.balance)
-    return Found("note", f"Not known: {state.problem}")
+        found = _of_quota(state.quota, case.clock.time())
+    elif state.balance is not None:
+        found = _of_balance(state.balance)
+    else:
+        found = Found("note", f"Not known: {state.problem}")
+    if case.empty is not None and found.state != "failed":
+        return by_error(case.empty, facts=found.facts)  # figures lag behind
+    return found
 
 
 def _of_quota(quota: Quota, now: float) -> Found:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 from minimax_magic.client.client import Client
-from minimax_magic.doctor.checks import Case, Facts, Found, by_error
-from minimax_magic.doctor.findings import ANSWER, MODEL, TOKENS
+from minimax_magic.doctor.checks import AskOne, Case, Facts, Found, by_error
+from minimax_magic.doctor.findings import ANSWER, MODEL, SIMULATED, TOKENS
 from minimax_magic.errors import (
     APITimeoutError,
     BudgetExceeded,
@@ -26,8 +25,10 @@ _PROMPT: Final = "Reply with exactly: API test successful"
 _LONGER_PROMPT: Final = "Count from 1 to 20, in digits, separated by commas."
 # A model that always thinks needs some of it for that.
 _MAX_TOKENS: Final = 300
+# Thinking comes in pieces, too, and nobody wants the end: this may be cut off.
+_MAX_STREAMED_TOKENS: Final = 64
 _SILENCE_S: Final = 20.0
-_LONGEST_S: Final = 60.0
+_LONGEST_S: Final = 40.0
 _MAX_SHOWN: Final = 400
 
 # A model writes about 100 tokens a second: so many of them within so short a time were collected
@@ -36,10 +37,8 @@ _SURE_TOKENS: Final = 30
 _AT_ONCE_S: Final = 0.02
 _LATE_S: Final = 1.0
 
-Ask = Callable[[Case], Coroutine[Any, Any, Found]]
 
-
-def _within_limits(ask: Ask) -> Ask:
+def _within_limits(ask: AskOne) -> AskOne:
     """Not asked where a budget forbids it, and not for ever."""
 
     async def asked(case: Case) -> Found:
@@ -61,26 +60,37 @@ def _within_limits(ask: Ask) -> Ask:
 async def completion(case: Case) -> Found:
     """A whole answer, with what it took."""
     begun = case.clock.monotonic()
-    reply = await _client(case).chat(_request(case, _PROMPT))
+    reply = await _client(case).chat(_request(case, _PROMPT, _MAX_TOKENS))
     took = case.clock.monotonic() - begun
     facts = _facts(reply)
     if not reply.text.strip():
+        if reply.finish_reason == "length":
+            said = f"{reply.model} answered, but thinking used up the {_MAX_TOKENS} tokens of this test."
+            return Found("note", said, facts)
         said = f"{reply.model} answered without any text ({reply.finish_reason})."
-        return Found("warning", said, facts, "no_answer")
+        return Found("warning", said, facts, "empty_answer")
+    case.works = True
     return Found("ok", f"{reply.model} answered in {took:.1f} s.", facts)
 
 
 def _facts(reply: ChatReply) -> Facts:
-    facts: Facts = ((MODEL, reply.model), (ANSWER, _start_of(reply.text)))
+    facts: Facts = ((MODEL, reply.model),)
+    if text := _start_of(reply.text):
+        facts = (*facts, (ANSWER, text))
+    return (*facts, *_spent(reply))
+
+
+def _spent(reply: ChatReply) -> Facts:
+    """What the answer took."""
     if (usage := reply.usage) is None:
-        facts = (*facts, ("Tokens", "not told"))
+        facts: Facts = (("Tokens", "not told"),)
     else:
         counts = (usage.total_input_tokens, usage.output_tokens, usage.total_tokens)
-        facts = (*facts, *zip(TOKENS, map(str, counts), strict=True))
+        facts = tuple(zip(TOKENS, map(str, counts), strict=True))
     if reply.cost is not None:
         facts = (*facts, ("Cost", format_usd(reply.cost)))
     if reply.simulated:
-        facts = (*facts, ("Simulated", "yes"))
+        facts = (*facts, SIMULATED)
     return facts
 
 
@@ -96,21 +106,25 @@ async def streaming(case: Case) -> Found:
         seen = await _watch(case)
     except (StreamInterrupted, ProtocolError) as error:
         found = by_error(error)
-        return Found("failed", found.said, found.facts, "stream_broken", found.error)
+        # an error of the server within the stream is not the line's fault
+        broken = isinstance(error, ProtocolError)
+        return replace(found, trouble="stream_broken") if broken else found
     facts: Facts = (
         ("First text after", f"{seen.first_s:.2f} s"),
         ("Pieces", str(seen.pieces)),
         ("Whole answer after", f"{seen.whole_s:.2f} s"),
+        *_spent(seen.reply),
     )
     if seen.pieces == 0:
-        return Found("warning", "The stream brought no text.", facts, "no_answer")
+        return Found("warning", "The stream brought no text.", facts, "empty_answer")
     if seen.in_one_lump:
         said = f"The answer came in one lump after {seen.first_s:.1f} s, not piece by piece."
         return Found("warning", said, facts, "stream_broken")
     pieces = f"{seen.pieces} pieces" if seen.pieces != 1 else "one piece"
-    return Found(
-        "ok", f"The first text came after {seen.first_s:.1f} s, in {pieces} in all.", facts
-    )
+    said = f"The first text came after {seen.first_s:.1f} s, in {pieces} in all."
+    if (usage := seen.reply.usage) is not None:
+        said += f" It took {usage.total_tokens} tokens."
+    return Found("ok", said, facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +133,19 @@ class _Seen:
 
     Attributes:
         first_s, last_s: When its first and its last piece came, from when it was asked.
-        output_tokens: None: the server did not say.
     """
 
     pieces: int
     first_s: float
     last_s: float
     whole_s: float
-    output_tokens: int | None
+    reply: ChatReply
 
     @property
     def in_one_lump(self) -> bool:
         """Whether it surely was collected on the way. Short answers may well come at once."""
-        if self.output_tokens is None or self.output_tokens < _SURE_TOKENS:
+        usage = self.reply.usage
+        if usage is None or usage.output_tokens < _SURE_TOKENS:
             return False
         if self.pieces == 1:
             return True
@@ -142,20 +156,19 @@ async def _watch(case: Case) -> _Seen:
     now = case.clock.monotonic
     begun = now()
     pieces, first, last = 0, 0.0, 0.0
-    async with _client(case).send(_request(case, _LONGER_PROMPT)) as stream:
+    request = _request(case, _LONGER_PROMPT, _MAX_STREAMED_TOKENS)
+    async with _client(case).send(request) as stream:
         async for event in stream:
             if isinstance(event, TextDelta | ThinkingDelta):
                 last = now() - begun
                 first = first if pieces else last
                 pieces += 1
-    usage = stream.reply.usage
-    tokens = None if usage is None else usage.output_tokens
-    return _Seen(pieces, first, last, now() - begun, tokens)
+    return _Seen(pieces, first, last, now() - begun, stream.reply)
 
 
 def _client(case: Case) -> Client:
-    return case.session.single_try(case.world, case.set, case.used, silence_s=_SILENCE_S)
+    return case.session.single_try(case.world, case.configured, case.in_use, silence_s=_SILENCE_S)
 
 
-def _request(case: Case, prompt: str) -> ChatRequest:
-    return ChatRequest(messages=prompt, model=case.set.model, max_tokens=_MAX_TOKENS)  # type: ignore[arg-type]
+def _request(case: Case, prompt: str, max_tokens: int) -> ChatRequest:
+    return ChatRequest(messages=prompt, model=case.configured.model, max_tokens=max_tokens)  # type: ignore[arg-type]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Coroutine
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from minimax_magic.assembly import USER_AGENT
 from minimax_magic.auth.regions import resolve_region
-from minimax_magic.doctor.checks import Case, Facts, Found, by_error, listed
+from minimax_magic.auth.sources import Login
+from minimax_magic.doctor.checks import AskOne, Case, Facts, Found, by_error, first, listed
+from minimax_magic.doctor.findings import SIMULATED
 from minimax_magic.doctor.network import TLSFailed
+from minimax_magic.doctor.remedies import Trouble, trouble
 from minimax_magic.errors import APIConnectionError, ConfigError, MinimaxError
 from minimax_magic.wire.address import is_loopback
 from minimax_magic.wire.http import HttpRequest
@@ -26,8 +29,6 @@ _FAR_OFF_S: Final = 300.0
 _SILENCE_S: Final = 10.0
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
-Ask = Callable[[Case], Coroutine[Any, Any, Found]]
-
 
 def _where(case: Case) -> tuple[str, int, str]:
     """Host and port that a connection is opened to, and what they are called: the proxy's, if any."""
@@ -39,7 +40,7 @@ def _where(case: Case) -> tuple[str, int, str]:
     return host, parts.port or (443 if parts.scheme == "https" else 80), f"the proxy {host}"
 
 
-def _past_a_bad_proxy(ask: Ask) -> Ask:
+def _past_a_bad_proxy(ask: AskOne) -> AskOne:
     """A proxy that cannot be used has a finding of its own, and this is not asked."""
 
     async def asked(case: Case) -> Found:
@@ -71,7 +72,11 @@ async def dns(case: Case) -> Found:
     shown = [*addresses[:2], *([f"{more} more"] if more > 0 else [])]
     said = f"{called[0].upper()}{called[1:]}" if called != host else host
     said = f"{said} is {listed(shown)}."
-    if called == host and resolve_region(case.to.root).domains and all(map(_is_inside, addresses)):
+    if (
+        called == host
+        and resolve_region(case.target.root).domains
+        and all(map(_is_inside, addresses))
+    ):
         return Found("note", f"{said} That is inside your own network: a VPN, or a filter.", facts)
     return Found("ok", said, facts)
 
@@ -96,6 +101,14 @@ async def tcp(case: Case) -> Found:
 
 def _unreached(error: APIConnectionError, called: str, host: str) -> Found:
     found = by_error(error)
+    if called == host and is_loopback(host):
+        cause = "No server runs at that port of this machine."
+        step = (
+            "Start it (`python -m minimax_magic gateway`, or `%minimax simulator`), or correct "
+            "base_url ({base_url})."
+        )
+        named = first("unreachable", cause, step)
+        return Found("failed", found.said, found.facts, named, found.error)
     if called == host:
         return Found("failed", found.said, found.facts, "unreachable", found.error)
     said = f"This is the proxy: {found.said}"
@@ -105,21 +118,18 @@ def _unreached(error: APIConnectionError, called: str, host: str) -> Found:
 @_past_a_bad_proxy
 async def tls(case: Case) -> Found:
     """Whether the connection can be made a secure one, and who vouches for the server."""
-    if urlsplit(case.to.root).scheme == "http":
-        return Found("skipped", "Plain http on this machine: there is nothing to secure.")
+    if urlsplit(case.target.root).scheme == "http":
+        return Found("ok", "Not needed: plain http on this machine.")
     proxy = case.proxy()
     try:
         shown = await case.network.handshake(case.host, case.port, proxy)
     except TLSFailed as error:
-        facts: Facts = (("Signed by", error.issuer),) if error.issuer else ()
-        found = by_error(error, facts=facts)
-        signed = f" It is signed by {error.issuer}." if error.issuer else ""
-        return Found("failed", f"{found.said}{signed}", found.facts, "tls", found.error)
+        return _insecure(case, error)
     except APIConnectionError as error:
         found = by_error(error)
-        name = "proxy" if proxy is not None else "unreachable"
-        return Found("failed", found.said, found.facts, name, found.error)
-    facts = (("Signed by", shown.issuer), ("Protocol", shown.version))
+        named = _of_the_proxy(case, error) if proxy is not None else trouble("unreachable")
+        return Found("failed", found.said, found.facts, named, found.error)
+    facts: Facts = (("Signed by", shown.issuer), ("Protocol", shown.version))
     said = f"{shown.version}, certificate signed by {shown.issuer}"
     if shown.expires_at is None:
         return Found("ok", f"{said}.", facts)
@@ -128,6 +138,41 @@ async def tls(case: Case) -> Found:
     if left < _SOON_S:
         return Found("note", f"{said}; it ends in {duration(left)}.", facts)
     return Found("ok", f"{said}, valid until {shown.expires_at:%Y-%m-%d}.", facts)
+
+
+def _insecure(case: Case, error: TLSFailed) -> Found:
+    """Why the connection could not be made a secure one."""
+    facts: Facts = (("Signed by", error.issuer),) if error.issuer else ()
+    file = case.environ.get("SSL_CERT_FILE", "").strip()
+    named = trouble("tls")
+    if file and not Path(file).is_file():
+        facts = (*facts, ("SSL_CERT_FILE", f"{file}, which does not exist"))
+        cause = "SSL_CERT_FILE names a file that does not exist, so that no certificate is trusted."
+        named = first("tls", cause, "Correct SSL_CERT_FILE, or remove it.")
+    elif "wrong version number" in error.message:
+        cause = f"The server speaks plain http at port {case.port}, or is another one."
+        named = first("tls", cause, "Check the port and `https` in base_url ({base_url}).")
+    elif not error.issuer:
+        cause = (
+            "Something between this machine and the server breaks the connection off: a firewall, a "
+            "VPN or a proxy."
+        )
+        named = first("tls", cause, "Switch off the VPN for a moment, or try another network.")
+    found = by_error(error, facts=facts)
+    signed = f" It is signed by {error.issuer}." if error.issuer else ""
+    return Found("failed", f"{found.said}{signed}", found.facts, named, found.error)
+
+
+def _of_the_proxy(case: Case, error: APIConnectionError) -> Trouble:
+    """Why a proxy that was reached leads nowhere."""
+    if "it answered 407" in error.message:
+        cause = "The proxy wants a user and a password."
+        return first("proxy", cause, "Set HTTPS_PROXY to `http://USER:PASSWORD@HOST:PORT`.")
+    if "it answered 403" in error.message:
+        step = f"Ask for {case.host} to be allowed in the proxy, or try another network."
+        return first("proxy", f"The proxy refuses {case.host}.", step)
+    cause = f"The proxy is there, but does not get through to {case.host}."
+    return first("proxy", cause, "Try again without the proxy, or from another network.")
 
 
 async def proxy(case: Case) -> Found:
@@ -166,7 +211,7 @@ def _bare(proxy: str) -> str:
 async def clock(case: Case) -> Found:
     """What time it is there, as every answer says, an error too. No key is sent."""
     headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
-    url = case.to.root + REMAINS_PATH
+    url = case.target.root + REMAINS_PATH
     before = case.clock.time()
     try:
         response = await case.transport.send(HttpRequest("GET", url, headers, silence_s=_SILENCE_S))
@@ -175,17 +220,22 @@ async def clock(case: Case) -> Found:
         return Found("note", f"Not told: {error.message}", error=type(error).__name__)
     middle = (before + case.clock.time()) / 2
     said_date, age = response.headers.get("date", ""), response.headers.get("age", "")
+    # a login page of the network has a clock of its own
+    page = 300 <= response.status < 400 or "html" in response.headers.get("content-type", "")
     response.close()
+    facts: Facts = (SIMULATED,) if "x-minimax-simulated" in response.headers else ()
     there = _seconds(said_date)
-    if there is None or age.strip().isdecimal():
-        return Found("note", f"{case.host} does not say what time it is.")
+    if there is None or page or age.strip().isdecimal():
+        return Found("note", f"{case.host} does not say what time it is.", facts)
+    facts = (("Server's time", said_date), *facts)
     skew = middle - there
     if abs(skew) <= _SKEW_S:
-        return Found("ok", f"This machine and {case.host} agree.", (("Server's time", said_date),))
+        return Found("ok", f"This machine and {case.host} agree.", facts)
     direction = "ahead of" if skew > 0 else "behind"
     said = f"The clock of this machine is {duration(abs(skew))} {direction} the server's."
-    facts: Facts = (("Server's time", said_date),)
-    return Found("failed" if abs(skew) > _FAR_OFF_S else "warning", said, facts, "clock_skew")
+    # keys have no times: only a login is taken for over, or not begun
+    failed = abs(skew) > _FAR_OFF_S and isinstance(case.credential, Login)
+    return Found("failed" if failed else "warning", said, facts, "clock_skew")
 
 
 def _seconds(date: str) -> float | None:

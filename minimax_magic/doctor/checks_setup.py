@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,6 +24,8 @@ from minimax_magic.auth.sources import (
 from minimax_magic.clock import utc
 from minimax_magic.config import Settings
 from minimax_magic.doctor.checks import Case, Facts, Found, by_error, listed
+from minimax_magic.doctor.findings import State
+from minimax_magic.doctor.remedies import Trouble, trouble
 from minimax_magic.errors import ConfigError, CredentialsMissing
 from minimax_magic.messages import ApiFlavor
 from minimax_magic.wire.http import short
@@ -33,12 +37,37 @@ _SOURCES: Final = ("model", "base_url", "api_flavor", "group_id", "cache")
 _PAGES: Final = ("platform.", "www.", "account.", "docs.")
 # Answer no more, or not for long; the ones to use instead are in the table's steps.
 _OLD_DOMAINS: Final = ("minimax.chat", "minimaxi.chat")
-_OTHERS: Final = ("api.anthropic.com", "api.openai.com")
+OTHERS: Final = ("api.anthropic.com", "api.openai.com")
+"""Servers that surely are not MiniMax, and get no key."""
+_ELSEWHERE: Final = replace(
+    trouble("config_invalid"),
+    causes=("base_url names the server of another company.",),
+    steps=("Set base_url to https://api.minimax.io, or to the server of your own that you mean.",),
+)
+_PASTED: Final = replace(
+    trouble("key_unusable"),
+    causes=(
+        "What an example has in place of a key (your_minimax_api_key_here), or what masks one, was "
+        "pasted as it is.",
+    ),
+)
+
+# What stands where a key belongs, in examples and in what masks keys: it was pasted as it is.
+_PLACEHOLDER: Final = re.compile(
+    r"""(sk-)? (cp-|api-)? (
+        \*+ | \.{2,} | x{3,} | <.*> | \[.*\] | \{+.*\}+ | \$\w+ | \$\{\w+\} | %\w+%
+        | .*(your|my|insert|paste|replace)[-_](.*[-_])?(key|token)([-_]here)?
+        | (api[-_]?)?key([-_]here)?
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 async def config(case: Case) -> Found:
     """Which files were read, and what they say."""
     settings = case.settings = case.world.settings()
+    if settings.group_id:
+        case.secrets.add(settings.group_id)
     files = _files(settings)
     changed = [name for name in _SOURCES if settings.sources[name].startswith("environment")]
     facts: Facts = (
@@ -67,9 +96,9 @@ def _files(settings: Settings) -> list[str]:
 
 async def credential(case: Case) -> Found:
     """Every place that is searched, and which one wins."""
-    settings = case.set
+    settings = case.configured
     places = case.world.places(settings, case.clock.time())
-    facts = tuple((place.source, _state_of(place)) for place in places)
+    facts = tuple((place.source, _state_of(place, case)) for place in places)
     try:
         found = case.credential = case.world.credential(settings)
     except CredentialsMissing as error:
@@ -82,6 +111,9 @@ async def credential(case: Case) -> Found:
         if broken in files and "is damaged" in error.message:
             return Found("failed", error.message, facts, "bundle_damaged", type(error).__name__)
         return by_error(error, facts=facts)
+    if isinstance(found, Credential) and _PLACEHOLDER.fullmatch(found.secret.get_secret_value()):
+        said = f"What {found.source} holds is a placeholder and no key."
+        return Found("failed", said, facts, _PASTED)
     case.secrets_in_use.update(_secrets_of(found))
     if isinstance(found, Login):
         said = f"A Token Plan login from {found.source} is used."
@@ -95,12 +127,16 @@ async def credential(case: Case) -> Found:
     return Found("ok", said, facts)
 
 
-def _state_of(place: Candidate) -> str:
+def _state_of(place: Candidate, case: Case) -> str:
     if place.problem:
-        return f"cannot be used: {short(place.problem, 160)}"
+        return f"cannot be used: {short(place.problem)}"
     if place.used:
         return f"used: {place.shown}"
-    return f"there, but not used: {place.shown}" if place.found else "nothing"
+    if place.found:
+        return f"there, but not used: {place.shown}"
+    return (
+        "set, but empty" if place.source.removeprefix("environment ") in case.environ else "nothing"
+    )
 
 
 def _passed_over(sources: list[str]) -> str:
@@ -118,7 +154,7 @@ def _secrets_of(found: Credential | Login) -> set[str]:
 
 async def region(case: Case) -> Found:
     """Whose server it is, and what kind of key."""
-    found = case.used
+    found = case.in_use
     try:
         name, own = _region_of(case)
     except ConfigError:
@@ -133,7 +169,7 @@ async def region(case: Case) -> Found:
 
 def _region_of(case: Case) -> tuple[str, bool]:
     found = case.credential
-    root = endpoint_for(case.set, found).root
+    root = endpoint_for(case.configured, found).root
     where = resolve_region(found.region.root if isinstance(found, Login) else root)
     return where.name, bool(where.domains)
 
@@ -154,7 +190,7 @@ def _kind_of(found: Credential | Login) -> tuple[str, str]:
 
 async def endpoint(case: Case) -> Found:
     """The address that requests go to, and how it comes from base_url."""
-    settings, found = case.set, case.credential
+    settings, found = case.configured, case.credential
     to = case.endpoint = endpoint_for(settings, found)
     base_url = found.base_url if isinstance(found, Login) else settings.base_url
     by_login = isinstance(found, Login) and found.base_url != settings.base_url
@@ -171,16 +207,18 @@ async def endpoint(case: Case) -> Found:
     trap = _trap(base_url, to.root, to.flavor)
     if trap is None:
         return Found("ok", said, facts)
-    state, why, trouble = trap
-    return Found(state, f"{said} {why}", facts, trouble)  # type: ignore[arg-type]
+    state, why, named = trap
+    return Found(state, f"{said} {why}", facts, named)
 
 
-def _trap(base_url: str, root: str, flavor: ApiFlavor) -> tuple[str, str, str | None] | None:
+def _trap(
+    base_url: str, root: str, flavor: ApiFlavor
+) -> tuple[State, str, Trouble | str | None] | None:
     """A base URL that people are known to set by mistake: state, what is said, and the trouble."""
     parts = urlsplit(base_url if "://" in base_url else f"//{base_url}")
     host, path = (parts.hostname or "").lower(), parts.path.rstrip("/")
-    if host in _OTHERS:
-        return "warning", f"{host} is not MiniMax: it gets your key.", "config_invalid"
+    if host in OTHERS:
+        return "failed", f"{host} is not MiniMax: no key is sent there.", _ELSEWHERE
     own = bool(resolve_region(root).domains)
     if own and host.startswith(_PAGES):
         return "warning", f"{host} is a web page and not the API.", "not_found"
@@ -202,7 +240,7 @@ def _trap(base_url: str, root: str, flavor: ApiFlavor) -> tuple[str, str, str | 
 
 async def bundle(case: Case) -> Found:
     """The file of the login or the key: what state it is in, and who may read it."""
-    found = case.used
+    found = case.in_use
     if isinstance(found, Credential):
         return _key_file(case, found)
     bundle, now = found.bundle, case.clock.time()
@@ -235,7 +273,7 @@ async def bundle(case: Case) -> Found:
 
 
 def _key_file(case: Case, found: Credential) -> Found:
-    store = case.world.store(case.set)
+    store = case.world.store(case.configured)
     if found.source != store.label_of(KEY_FILE):
         return Found("ok", "There is none to look at: the key is not kept in a file of secrets.")
     open_to = _open_to(store.folder / KEY_FILE, found.source)

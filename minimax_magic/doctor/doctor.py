@@ -21,8 +21,8 @@ from minimax_magic.doctor.versions import Versions, versions_here
 from minimax_magic.errors import MinimaxError
 from minimax_magic.session import Session
 
-# Longer than any check takes that has limits of its own: whoever waits gets an answer in any case.
-_LONGEST_S: Final = 90.0
+# Longer than all but hopeless checks take, which have limits of their own: whoever waits gets an answer.
+_LONGEST_S: Final = 45.0
 
 _REACHED: Final = ("endpoint", "dns", "tcp", "tls", "proxy")
 
@@ -55,7 +55,7 @@ class Doctor:
     Args:
         session: Of which the world in use is examined: MiniMax as configured, or a simulator.
         spend: Also ask the model two tiny questions, which cost some tokens.
-        program: One of `programs.routing.PROGRAMS`: what would that do here? None: not asked.
+        program: One of `programs.names.PROGRAMS`: what would that do here? None: not asked.
         environ: The variables that other programs would see.
         network: None: the machine's.
         versions: None: those of this process.
@@ -107,6 +107,7 @@ class Doctor:
             environ=self._environ,
             program=self._program,
             other_roots=self._other_roots,
+            spend=self._spend,
         )
         clock = self._session.clock
         # names of those that failed or were not asked because of it, each with the title of the first
@@ -142,7 +143,7 @@ async def _answers(check: Check, case: Case) -> list[Found]:
     except Exception as error:
         if isinstance(error, TimeoutError) and limit.expired():
             said = f"Given up after {_LONGEST_S:g} s."
-            return [Found("failed", said, trouble="unreachable", error="TimeoutError")]
+            return [Found("failed", said, trouble="silent", error="TimeoutError")]
         # no word of the error itself: nobody knows what is in it
         said = (
             f"This check has a fault of its own ({type(error).__name__}), and says nothing of your "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from minimax_magic.doctor.remedies import Trouble
@@ -15,6 +15,8 @@ COMPLETION: Final = "completion"
 MODEL: Final = "Model"
 ANSWER: Final = "Answer"
 TOKENS: Final = ("Input tokens", "Output tokens", "Total tokens")
+SIMULATED: Final = ("Simulated", "yes")
+"""The fact that a simulator answered."""
 
 State = Literal["ok", "note", "warning", "failed", "skipped"]
 """`note`: nothing is wrong, but it is worth knowing. `warning`: it works here, but something else will
@@ -50,6 +52,15 @@ class Finding:
         """The value behind a label; empty if there is none."""
         return dict(self.facts).get(label, "")
 
+    def worded(self, change: Callable[[str], str]) -> Finding:
+        """The same in other words: all that was written for people is changed by a function."""
+        told = self.trouble
+        if told is not None:
+            causes, steps = tuple(map(change, told.causes)), tuple(map(change, told.steps))
+            told = replace(told, causes=causes, steps=steps)
+        facts = tuple((label, change(value)) for label, value in self.facts)
+        return replace(self, said=change(self.said), facts=facts, trouble=told)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -78,9 +89,10 @@ def verdict(findings: Sequence[Finding]) -> Verdict:
         return Verdict(1, f"{len(failed)} {plural(len(failed), 'problem')}{more}: {where}")
     if warned:
         where = ", ".join(warned)
-        return Verdict(
-            3, f"It works, with {len(warned)} {plural(len(warned), 'warning')}: {where}."
-        )
+        warnings = f"{len(warned)} {plural(len(warned), 'warning')}"
+        # only an answer of the model proves that it works
+        works = any(one.check == COMPLETION and one.state == "ok" for one in findings)
+        return Verdict(3, f"{'It works, with ' if works else ''}{warnings}: {where}.")
     if skipped:
         return Verdict(0, f"All is well, as far as it was checked ({skipped} left out).")
     return Verdict(0, "All is well.")

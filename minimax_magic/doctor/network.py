@@ -11,6 +11,7 @@ import base64
 import os
 import socket
 import ssl
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ from minimax_magic.transport import proxy_from_environment
 CONNECT_S: Final = 10.0
 # How long the other side may take to say goodbye.
 _GOODBYE_S: Final = 0.25
-# The head of a proxy's answer is some lines; more is none.
-_MAX_HEAD_BYTES: Final = 16 * 1024
+# As aiohttp does: the next address is tried beside one that does not answer, such as a broken IPv6.
+_NEXT_ADDRESS_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,9 @@ class SystemNetwork:
     """The machine's own."""
 
     async def resolve(self, host: str, port: int) -> tuple[str, ...]:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_S):
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found = await _looked_up(host, port)
         except TimeoutError:
             raise APITimeoutError(
                 f"The name {host} was not found within {CONNECT_S:g} s.",
@@ -142,6 +142,34 @@ class SystemNetwork:
         return proxy_from_environment(url)
 
 
+async def _looked_up(host: str, port: int) -> list[Any]:
+    """As `loop.getaddrinfo`, but in a thread that nobody waits for at the end of the program: a name
+    server that is silent holds it for half a minute."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[Any]] = loop.create_future()
+
+    def told(addresses: list[Any], error: Exception | None) -> None:
+        if found.done():
+            return  # given up meanwhile
+        if error is not None:
+            found.set_exception(error)
+        else:
+            found.set_result(addresses)
+
+    def look() -> None:
+        addresses: list[Any] = []
+        failed: Exception | None = None
+        try:
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            failed = error
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(told, addresses, failed)
+
+    threading.Thread(target=look, name="minimax-doctor-dns", daemon=True).start()
+    return await found
+
+
 @asynccontextmanager
 async def _opened(
     host: str, port: int, **options: Any
@@ -149,7 +177,9 @@ async def _opened(
     """A connection for a moment."""
     try:
         async with asyncio.timeout(CONNECT_S):
-            reader, writer = await asyncio.open_connection(host, port, **options)
+            reader, writer = await asyncio.open_connection(
+                host, port, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1, **options
+            )
     except ssl.SSLError:
         raise
     except TimeoutError:
@@ -219,7 +249,7 @@ async def _tunnel(proxy: str, host: str, port: int) -> AsyncGenerator[asyncio.St
             raise _proxy_failed(host, f"it sent nothing for {CONNECT_S:g} s") from None
         except (OSError, EOFError, asyncio.LimitOverrunError):
             raise _proxy_failed(host, "it closed the connection") from None
-        status = head[:_MAX_HEAD_BYTES].split(b"\r\n")[0].decode("ascii", "replace").split(" ", 2)
+        status = head.split(b"\r\n")[0].decode("ascii", "replace").split(" ", 2)
         if len(status) < 2 or not status[1].startswith("2"):
             said = " ".join(status[1:])[:80] or "something that is no HTTP"
             raise _proxy_failed(host, f"it answered {said}")
@@ -289,7 +319,7 @@ def _certificate(writer: asyncio.StreamWriter) -> Certificate:
 def _reason(error: ssl.SSLError) -> str:
     """`self-signed certificate`, without OpenSSL's file names and numbers."""
     said = getattr(error, "verify_message", "") or (error.reason or "").replace("_", " ").lower()
-    return str(said or "the handshake was broken off")
+    return str(said or "the handshake was broken off").rstrip(".")
 
 
 def _system(error: OSError) -> str:

@@ -1,7 +1,7 @@
 """Findings as a notebook shows them: a row for each, causes and steps below what failed.
 
-No scripts, and colours of the theme; all words that are not ours are escaped. A front end that does not
-draw HTML gets the text of the terminal.
+No scripts, and text in the colours of the theme; all words that are not ours are escaped. A front end
+that does not draw HTML gets the text of the terminal.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from minimax_magic.render.bundle import Bundle
 
 # Names that MathJax passes by: a balance has a dollar sign.
 _CLASSES: Final = "minimax-doctor mathjax_ignore tex2jax_ignore"
+# Of dots and bars, which show on black and on white. Not the theme's: `var()` is taken away in a
+# notebook that is not trusted.
 _COLOURS: Final[dict[State, str]] = {
-    "ok": "var(--jp-success-color1,#388e3c)",
-    "note": "var(--jp-info-color1,#0097a7)",
-    "warning": "var(--jp-warn-color1,#f57c00)",
-    "failed": "var(--jp-error-color1,#d32f2f)",
+    "ok": "#388e3c",
+    "note": "#0097a7",
+    "warning": "#f57c00",
+    "failed": "#d32f2f",
     "skipped": "rgba(128,128,128,.6)",
 }
 _MONO: Final = "font-family:var(--jp-code-font-family,monospace)"
@@ -108,8 +110,8 @@ def _completion(finding: Finding) -> str:
         f'<div style="{_HEADING}">{report.SUCCESS}</div>'
         f"<div>Response from {html.escape(report.model_of(finding))}:</div>"
         f'<div style="{_ANSWER}">{html.escape(report.answer_of(finding))}</div>'
-        + (f'<div style="{_HEADING}">Token Usage</div>{_facts(tokens)}' if tokens else "")
-        + (_facts(rest) if rest else "")
+        + (f'<div style="{_HEADING}">Token Usage</div>' if tokens else "")
+        + (_facts([*tokens, *rest]) if tokens or rest else "")
     )
 
 

@@ -46,9 +46,11 @@ class Trouble:
         name: The same in every version: JSON and tests use it.
         title: What people call it.
         seen: What is printed, by us or by other programs, when it happens; to be found by a search.
+            README shows the first three.
         causes: Most likely first.
         steps: What to do, in this order. They may hold `{console}` (the region's platform page),
-            `{host}`, `{root}` (scheme and host of the API), `{base_url}` and `{model}`.
+            `{host}`, `{server}` (scheme and host), `{root}` (the same with what stands before the API's
+            own paths), `{base_url}` and `{model}`.
     """
 
     name: str
@@ -72,7 +74,7 @@ class Trouble:
         Args:
             console: Address of the page where keys and credits are.
             host: Name of the API's server.
-            root: Its address without a path.
+            root: Its address without the API's own paths.
             base_url: As it is set; what else is not given is taken from it.
         """
         base_url = base_url or root or (f"https://{host}" if host else DEFAULT_BASE_URL)
@@ -81,6 +83,7 @@ class Trouble:
         words = {
             "console": console or _console(host),
             "host": host,
+            "server": _server(root),
             "root": root,
             "base_url": base_url,
             "model": model or DEFAULT_MODEL,
@@ -98,6 +101,11 @@ def _root(base_url: str) -> str:
         return resolve_endpoint(base_url).root
     except ConfigError:  # the trouble may be just that it is none
         return base_url
+
+
+def _server(root: str) -> str:
+    parts = urlsplit(root)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else root
 
 
 def _console(host: str) -> str:
@@ -145,8 +153,8 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
         (
             "invalid api key (2049)",
             "login fail: Please carry the API secret key (1004)",
-            "cookie is missing, log in again (1004)",
             "The API provider is not able to authenticate you. Check your API key.",
+            "cookie is missing, log in again (1004)",
             "The login has ended: its refresh token is not taken any more",
         ),
         (
@@ -201,7 +209,6 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
             "<h1>404 Not Found</h1> (nginx)",
             "litellm.NotFoundError: AnthropicException - <html> ... 404 Not Found",
             "Check base_url: there is nothing at https://api.minimax.io/v1/v1/messages.",
-            "answered with a redirect (307)",
         ),
         (
             "The base URL ends in /v1 where a client adds /v1/messages itself, so that /v1/v1/messages "
@@ -213,7 +220,7 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
             "The model does not exist there: names are taken as they are written, as in MiniMax-M2.5.",
         ),
         (
-            "Set base_url to {root} alone: paths are added by themselves here.",
+            "Set base_url to {server} alone: paths are added by themselves here.",
             "For a program with an Anthropic client (Aider, Claude Code) set ANTHROPIC_BASE_URL to "
             "{root}/anthropic.",
             "For a program with an OpenAI client set OPENAI_BASE_URL to {root}/v1.",
@@ -226,11 +233,10 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
         "Connection error, or cannot reach {host}",
         (
             "Cannot reach api.minimax.io",
-            "The name api.minimax.io was not found.",
             "api.minimax.io cannot be reached: Connection refused.",
-            "api.minimax.io did not accept a connection within 30 s.",
-            "api.minimax.io sent nothing for 120 s.",
             "litellm.InternalServerError: InternalServerError: OpenAIException - Connection error.",
+            "The name api.minimax.io was not found.",
+            "api.minimax.io did not accept a connection within 30 s.",
             "litellm.InternalServerError: AnthropicException - [Errno 111] Connection refused",
         ),
         (
@@ -246,12 +252,32 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
             "Open {root} in a browser on this machine: any answer, an error too, means that the network "
             "is fine.",
             "Switch off the VPN for a moment and try again.",
-            "Ask for {host}, port 443, to be allowed in the firewall.",
+            "Ask for {host} to be allowed in the firewall.",
             "Set HTTPS_PROXY if this network has a proxy, or remove it if it has none.",
             "Check the spelling of base_url ({base_url}).",
             "If that is a server of this machine, start it: `python -m minimax_magic gateway`, or "
             "`%minimax simulator`.",
             "Try again in 5-10 minutes.",
+        ),
+    ),
+    Trouble(
+        "silent",
+        "{host} does not answer",
+        (
+            "api.minimax.io sent nothing for 120 s.",
+            "api.minimax.io did not finish its answer within 40 s.",
+            "api.minimax.io closed the connection without an answer.",
+        ),
+        (
+            "The server is overloaded, or has a fault.",
+            "A proxy, firewall or virus scanner holds the request or its answer back.",
+            "Another program answers at this port, if the server is one of this machine.",
+        ),
+        (
+            "Try again in 5-10 minutes.",
+            "Switch off the VPN or the virus scanner's web filter for a moment and try again.",
+            "Go around the proxy: add {host} to NO_PROXY.",
+            "Check host and port in base_url ({base_url}).",
         ),
     ),
     Trouble(
@@ -325,9 +351,9 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
         (
             "rate limit (1002)",
             "token limit (1039)",
+            "The API provider has rate limited you. Try again later or check your quotas.",
             "conn limit (1041)",
             "rate growth limit (2045)",
-            "The API provider has rate limited you. Try again later or check your quotas.",
         ),
         (
             "More requests or tokens per minute than the account may send.",
@@ -380,8 +406,8 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
         (
             "MiniMax is overloaded: api.minimax.io answered 529",
             "server cluster is currently under high load",
-            "unknown error (1000)",
             "The API provider's servers are down or overloaded.",
+            "unknown error (1000)",
         ),
         (
             "MiniMax's servers are overloaded for the moment.",
@@ -435,9 +461,9 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
         "Base URL of the other wire",
         (
             "litellm.NotFoundError: AnthropicException - <html> ... 404 Not Found",
-            "litellm.NotFoundError: NotFoundError: OpenAIException - <html> ... 404 Not Found",
             "ANTHROPIC_API_BASE=https://api.minimax.io/v1",
             "/v1/v1/messages",
+            "litellm.NotFoundError: NotFoundError: OpenAIException - <html> ... 404 Not Found",
             "/anthropic/v1/chat/completions",
         ),
         (
@@ -474,6 +500,27 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
         ),
     ),
     Trouble(
+        "base_url_missing",
+        "The program asks its own maker",
+        (
+            "ANTHROPIC_BASE_URL is not set, so requests go to api.anthropic.com",
+            "OPENAI_BASE_URL is not set, so requests go to api.openai.com",
+            "Incorrect API key provided",
+            "invalid x-api-key",
+        ),
+        (
+            "No variable names MiniMax's address, so that the program asks the server that it was made "
+            "for.",
+            "The variable was set in another terminal, or has another name than the program reads.",
+        ),
+        (
+            "For an Anthropic client (Claude Code, the SDK) set ANTHROPIC_BASE_URL to {root}/anthropic.",
+            "For an OpenAI client set OPENAI_BASE_URL to {root}/v1, for LiteLLM's minimax/... "
+            "MINIMAX_API_BASE.",
+            "Ask `%minimax env claude-code` (or openai-sdk, ...) for all the lines that it needs.",
+        ),
+    ),
+    Trouble(
         "stale_token",
         "ANTHROPIC_AUTH_TOKEN is left over",
         ("invalid api key (2049), although ANTHROPIC_API_KEY is right",),
@@ -491,7 +538,7 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
     ),
     Trouble(
         "missing_model",
-        "Aider without --model",
+        "No model is named (Aider without --model)",
         (
             "Using sonnet model with API key from environment.",
             "No LLM model was specified and no API keys were provided.",
@@ -502,11 +549,13 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
             "does not have.",
             "The model is named without `anthropic/` before it, so that LiteLLM does not know which "
             "wire to speak, or takes OpenAI's.",
+            "Claude Code has no ANTHROPIC_MODEL, or llm no LLM_MODEL: each asks for its own choice.",
         ),
         (
             "Start it with `aider --model anthropic/{model}`.",
             "Or with `python -m minimax_magic aider`, which names the model by itself.",
             "Correct the script that starts it: `%minimax write-script aider` writes one.",
+            "For Claude Code set ANTHROPIC_MODEL to {model}, for llm LLM_MODEL.",
         ),
     ),
     Trouble(
@@ -573,20 +622,36 @@ TROUBLES: Final[tuple[Trouble, ...]] = (
     ),
     Trouble(
         "no_answer",
-        "The answer is empty or none",
+        "Something else answers in the API's place",
         (
             "answered with text/html instead of an answer",
+            "answered with a redirect (307)",
+            "answered 403, but not as the API does",
             "MiniMax returned no choices",
         ),
         (
             "Something else answers in MiniMax's place: a login page of the network, or a proxy's page.",
             "The base_url leads to a web page and not to the API.",
-            "The answer had no room: thinking used up a small `--max-tokens`.",
+            "The base_url is an old address, which only leads on to another.",
         ),
         (
             "Open any page in a browser, and sign in to the network if it asks for that.",
             "Set base_url to {root}.",
+            "Switch off the VPN for a moment and try again.",
+        ),
+    ),
+    Trouble(
+        "empty_answer",
+        "The answer is empty",
+        ("answered without any text", "The stream brought no text."),
+        (
+            "The answer had no room: thinking used up a small `--max-tokens`.",
+            "The model had nothing to say, which happens now and then.",
+        ),
+        (
+            "Ask again.",
             "Raise `--max-tokens`, or leave it out.",
+            "Try another model, for instance `--model MiniMax-M2.5`.",
         ),
     ),
     Trouble(
@@ -784,6 +849,10 @@ _CONNECTION: Final = (
     ("The secure connection", "tls"),
     ("The proxy on the way", "proxy"),
     ("in the middle of the answer", "stream_broken"),
+    (" sent nothing", "silent"),
+    (" did not finish its answer", "silent"),
+    (" without an answer", "silent"),
+    ("The connection to ", "silent"),
     ("is not usable", "config_invalid"),
 )
 _CONFIG: Final = (
@@ -804,4 +873,4 @@ def _of_words(message: str, table: tuple[tuple[str, str], ...]) -> str | None:
 
 
 def _of_other_status(status: int) -> str:
-    return "not_found" if 300 <= status < 400 else "request_rejected"
+    return "no_answer" if 300 <= status < 400 else "request_rejected"

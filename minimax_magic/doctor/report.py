@@ -15,6 +15,7 @@ from minimax_magic.doctor.findings import (
     ANSWER,
     COMPLETION,
     MODEL,
+    SIMULATED,
     TOKENS,
     Finding,
     State,
@@ -223,6 +224,7 @@ def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
     """The same for machines. Keys are only ever added."""
     end = verdict(findings)
     return {
+        "simulated": any(SIMULATED in finding.facts for finding in findings),
         "ok": end.exit_code == 0,
         "exit_code": end.exit_code,
         "said": one_line(end.said),

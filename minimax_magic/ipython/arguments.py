@@ -516,9 +516,11 @@ def check_program(name: str, said_by: str, hint: str = "") -> None:
         LineError: It is another one.
     """
     from minimax_magic.programs.names import PROGRAMS
+    from minimax_magic.words import meant
 
     if name not in PROGRAMS:
-        raise LineError(f"{said_by} knows {', '.join(PROGRAMS)}, not {name!r}.{hint}")
+        known = ", ".join(PROGRAMS)
+        raise LineError(f"{said_by} knows {known}, not {name!r}{meant(name, PROGRAMS)}.{hint}")
 
 
 def _convert(option: Option, value: str) -> Any:

@@ -524,8 +524,9 @@ class MiniMaxMagics(Magics):
             if self._simulator is None:
                 from minimax_magic.simulator import Simulator
 
-                # about as fast as a real model writes: slower than it could, or nobody would see it
-                self._simulator = Simulator(delay_s=0.012).start()
+                # about as fast as a real model writes: slower than it could, or nobody would see it;
+                # and with what `%minimax env aider` needs, since no gateway reaches it
+                self._simulator = Simulator(delay_s=0.012, accept_x_api_key=True).start()
             return self._simulator
 
     def _decide(self, *, approve: bool) -> None:

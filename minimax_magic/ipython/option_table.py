@@ -11,6 +11,7 @@ import html
 import re
 import sys
 from pathlib import Path
+from typing import Final
 
 from minimax_magic.doctor.remedies import TROUBLES, Trouble
 from minimax_magic.doctor.report import CAUSES, STEPS
@@ -21,6 +22,15 @@ from minimax_magic.ipython.arguments import (
     SUBCOMMANDS,
     Option,
 )
+
+MOST_SEEN: Final = 3
+"""How many of the words by which a trouble is known stand in README."""
+# Which trouble each part of the list begins with.
+_HEADINGS: Final = {
+    "key_missing": "Key, account and network",
+    "wrong_wire": "Aider and other programs",
+    "stream_broken": "Answers, login and settings",
+}
 
 
 def options() -> str:
@@ -35,7 +45,12 @@ def commands() -> str:
 
 def troubleshooting() -> str:
     """All troubles with their causes and steps, as the doctor has them, each to be unfolded."""
-    return "\n".join(_folded(trouble.told()) for trouble in TROUBLES)
+    parts = []
+    for trouble in TROUBLES:
+        if heading := _HEADINGS.get(trouble.name):
+            parts.append(f"### {heading}\n")
+        parts.append(_folded(trouble.told()))
+    return "\n".join(parts)
 
 
 def filled(text: str) -> str:
@@ -54,7 +69,7 @@ def filled(text: str) -> str:
 
 
 def _folded(trouble: Trouble) -> str:
-    seen = " · ".join(f"`{words}`" for words in trouble.seen)
+    seen = " · ".join(f"`{words}`" for words in trouble.seen[:MOST_SEEN])
     lines = [
         f"<details><summary><b>{_prose(trouble.title)}</b></summary>",
         "",

@@ -14,8 +14,8 @@ from minimax_magic.ipython.arguments import Command, check_program
 from minimax_magic.ipython.cell_errors import CellError, CellInterrupted, LineError
 from minimax_magic.ipython.live_output import show_once
 from minimax_magic.masked import MaskedStr
+from minimax_magic.programs.access import environment_of
 from minimax_magic.programs.names import PROGRAMS, SCRIPTED, SHELLS, usual_shell
-from minimax_magic.programs.offered import environment_of
 from minimax_magic.programs.shells import written
 from minimax_magic.render.copyable import copyable
 
@@ -64,9 +64,12 @@ class ProgramCommands:
         if not in_kernel:
             print(written(found, shell, reveal=reveal), end="")
             return
-        show_once(copyable(written(found, shell, reveal=False)), rich=True)
-        if reveal:
-            self._show_panel(MaskedStr(written(found, shell, reveal=True)))
+        if not reveal:
+            show_once(copyable(written(found, shell, reveal=False), whole=False), rich=True)
+            return
+        masked = written(found, shell, reveal=False, revealed_by="the button below gives all of it")
+        show_once(copyable(masked, whole=False), rich=True)
+        self._show_panel(MaskedStr(written(found, shell, reveal=True)))
 
     def write_script(self, command: Command) -> None:
         """Writes the scripts that start a program, and says which.
@@ -75,7 +78,7 @@ class ProgramCommands:
             LineError: There is none for it.
             CellError: They exist, or cannot be written.
         """
-        from minimax_magic.programs.scripts import write_scripts
+        from minimax_magic.programs.scripts import write_scripts, written_words
 
         if not command.names:
             raise LineError(f"for which program? %minimax write-script {'|'.join(SCRIPTED)}")
@@ -83,8 +86,7 @@ class ProgramCommands:
             written_now = write_scripts(Path.cwd(), command.names[0], command.has("--force"))
         except MinimaxError as error:
             raise CellError(error) from None
-        names = " and ".join(path.name for path in written_now)
-        print(f"Written: {names}. They hold no key: the credential is found when they run.")
+        print(written_words(written_now))
 
     def _environment(self, program: str, model: str | None) -> Any:
         work = environment_of(self._session, program, process_environ(), model=model)

@@ -6,28 +6,25 @@ as it runs. Such a program gets a gateway's address and key instead.
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from minimax_magic.assembly import USER_AGENT, endpoint_for, region_name, token_plan
 from minimax_magic.auth.key_check import check_key
-from minimax_magic.auth.sources import AuthSource, Credential, Login, StaticKey
+from minimax_magic.auth.probe import Answered, probe
+from minimax_magic.auth.sources import AuthSource, Credential, Login, StaticKey, masked
 from minimax_magic.config import Settings
 from minimax_magic.errors import ConfigError
 from minimax_magic.masked import MaskedStr
-from minimax_magic.programs.gateway_file import GatewayFile
+from minimax_magic.programs.environment import ProgramEnvironment, environment_for, header_of
+from minimax_magic.programs.gateway_file import GatewayFiles
 from minimax_magic.programs.routing import Header
 from minimax_magic.session import Session
 from minimax_magic.transport import AiohttpTransport, Transport
-from minimax_magic.wire.failures import is_missing_route
-from minimax_magic.wire.http import HttpRequest
 
 START_GATEWAY: Final = "python -m minimax_magic gateway"
-_SILENCE_S: Final = 20.0
-_NO_MODEL: Final = {"model": "", "max_tokens": 1, "messages": [{"role": "user", "content": "."}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +36,7 @@ class Access:
         key: What to send there.
         kind: What is behind it.
         source: Where the credential was found: `environment MINIMAX_API_KEY`.
+        shown: MiniMax's key, masked, also where `key` is a gateway's; empty for a login.
         model: The id, as it was given or set: `MiniMax-M2.5`.
         region: `global`, `china`, or the host and port of another server.
         server: MiniMax's address, also where `root` is a gateway's.
@@ -53,6 +51,29 @@ class Access:
     region: str
     server: str
     gateway: bool
+    shown: str = ""
+
+
+async def environment_of(
+    session: Session, program: str, environ: Mapping[str, str], *, model: str | None = None
+) -> ProgramEnvironment:
+    """What makes a program work.
+
+    Args:
+        program: One of `PROGRAMS`.
+        environ: The variables that it would see, some of which may have to go.
+        model: As of `environment_for`; None: that of the settings.
+
+    Raises:
+        ConfigError: The program needs a gateway and none is running, or cannot work like this, or
+            settings are wrong.
+        AuthError: There is no credential, or the server refuses it.
+        APIConnectionError: The server was to be asked and cannot be reached.
+    """
+    found = await access(session, model=model, header=header_of(program, model or ""))
+    return environment_for(
+        program, root=found.root, key=found.key, model=found.model, environ=environ
+    )
 
 
 async def access(
@@ -69,7 +90,8 @@ async def access(
         model: None: the agent's, or that of the settings.
         agent: Whose model it is; None: nobody's.
         header: How the program sends its key. For `x-api-key` the server is asked whether it takes
-            that, without spending tokens; if it does not, a gateway is needed as for a login.
+            that, without spending tokens; if it does not, a gateway is needed as for a login. If
+            it does not tell, one that runs is taken, else the key goes there directly.
         transport: Asks the server and the gateway; None: one for this call.
 
     Raises:
@@ -80,23 +102,33 @@ async def access(
     settings, credential = _found(session)
     async with _given_or_own(transport) as sender:
         direct = _direct(settings, credential, _model(settings, model, agent))
+        taken: bool | None = False
         if isinstance(credential, Credential):
-            if header != "x-api-key" or await takes_x_api_key(direct.key, direct.root, sender):
+            taken = header != "x-api-key" or await takes_x_api_key(direct.key, direct.root, sender)
+            if taken:
                 return direct
-            now = session.clock.time()
-            await check_key(credential.secret, direct.root, sender, USER_AGENT, now)
-        running = await GatewayFile(settings.data_dir).running(sender)
-    if running is None or running.root != direct.root:
-        why = (
-            "A login's token lasts for minutes, so that other programs need the gateway, which "
-            "renews it"
-            if direct.kind == "login"
-            else f"{direct.region} does not take the key in the header that this program sends, so "
-            "that it needs the gateway"
-        )
-        other = f"; one for {running.root} is running" if running is not None else ""
-        raise ConfigError(f"{why}{other}.", hint=f"Start `{START_GATEWAY}` and ask again.")
-    return _through(direct, running.url, running.key)
+            if taken is False:
+                now = session.clock.time()
+                await check_key(credential.secret, direct.root, sender, USER_AGENT, now)
+        running = await GatewayFiles(settings.data_dir).running(sender)
+    there = [gateway for gateway in running if gateway.root == direct.root]
+    for gateway in there:
+        if gateway.sends(identity(credential)):
+            return _through(direct, gateway.url, gateway.key)
+    if taken is None:
+        return direct
+    why = (
+        "A login's token lasts for minutes, so that other programs need the gateway, which renews it"
+        if direct.kind == "login"
+        else f"{direct.region} does not take the key in the header that this program sends, so "
+        "that it needs the gateway"
+    )
+    other = ""
+    if there:
+        other = f"; one with another credential than that of {direct.source} is running"
+    elif running:
+        other = f"; one for {running[0].root} is running"
+    raise ConfigError(f"{why}{other}.", hint=f"Start `{START_GATEWAY}` and ask again.")
 
 
 @asynccontextmanager
@@ -105,17 +137,16 @@ async def own_access(
     *,
     model: str | None = None,
     agent: str | None = None,
-    header: Header = "x-api-key",
     make_transport: Callable[[], Transport] = AiohttpTransport,
 ) -> AsyncGenerator[Access, None]:
-    """The access of a program that we start, with a gateway of its own for as long, if it needs one.
-
-    Args:
-        header: As of `access`. A server that does not tell gets a gateway.
+    """The access of a program that we start and that sends its key as x-api-key, with a gateway of its
+    own for as long, if it needs one. A server that does not tell gets a gateway.
 
     Raises:
         ConfigError: Settings are wrong.
         AuthError: There is no credential, or the server refuses it.
+        InsufficientBalance: Nothing is left.
+        QuotaExceeded: Nothing is left of a plan's window.
         APIConnectionError: The server cannot be reached.
     """
     from minimax_magic.programs.gateway import Gateway
@@ -123,47 +154,62 @@ async def own_access(
     settings, credential = _found(session)
     direct = _direct(settings, credential, _model(settings, model, agent))
     async with _closing(make_transport()) as transport:
+        now = session.clock.time()
         if isinstance(credential, Credential):
-            taken = header != "x-api-key" or await takes_x_api_key(
-                direct.key, direct.root, transport
-            )
-            if taken:
+            answered = await _asked("x-api-key", direct.key, direct.root, transport, now)
+            if _with_some_left(answered).key_is_good:
                 yield direct
                 return
-            now = session.clock.time()
-            await check_key(credential.secret, direct.root, transport, USER_AGENT, now)
         async with auth_for(session, settings, credential, transport) as auth:
-            await auth.fresh_bearer()  # a login that has ended says so now
+            bearer = MaskedStr(await auth.fresh_bearer())  # a login that has ended says so now
+            answered = await _asked("bearer", bearer, direct.root, transport, now)
+            good = _with_some_left(answered).key_is_good
+            if isinstance(credential, Credential) and not good:
+                await check_key(credential.secret, direct.root, transport, USER_AGENT, now)
             async with Gateway(direct.server, auth, transport) as gateway:
                 yield _through(direct, gateway.url, gateway.key)
 
 
 async def takes_x_api_key(key: str, root: str, transport: Transport) -> bool | None:
-    """Whether a server takes a key in `x-api-key` alone; None if its answer does not tell.
-
-    MiniMax looks at the key before the parameters, so a message for no model spends no tokens.
+    """Whether a server takes a key in `x-api-key` alone; None if its answer does not tell. That spends
+    no tokens.
 
     Raises:
         APIConnectionError: It cannot be reached.
     """
+    now = 0.0  # it tells only when a busy server may be asked again
+    answered = await _asked("x-api-key", MaskedStr(key), root, transport, now)
+    if answered.outcome == "refused":
+        return False
+    return True if answered.key_is_good else None
+
+
+async def _asked(
+    header: Header, key: MaskedStr, root: str, transport: Transport, now: float
+) -> Answered:
+    """What the server says to a key in this header."""
+    own = ("x-api-key", key) if header == "x-api-key" else ("Authorization", f"Bearer {key}")
     headers = {
-        "x-api-key": MaskedStr(key),
+        own[0]: MaskedStr(own[1]),
         "Content-Type": "application/json",
         "anthropic-version": "2023-06-01",
         "User-Agent": USER_AGENT,
     }
-    url = f"{root}/anthropic/v1/messages"
-    body = json.dumps(_NO_MODEL).encode()
-    response = await transport.send(HttpRequest("POST", url, headers, body, _SILENCE_S))
-    try:
-        answer = await response.read()
-    finally:
-        response.close()
-    if response.status == 401:
-        return False
-    if is_missing_route(response.status, answer) or response.status >= 429:
-        return None
-    return True
+    return await probe(f"{root}/anthropic/v1/messages", headers, key, transport, now)
+
+
+def _with_some_left(answered: Answered) -> Answered:
+    """The same answer; an error if the account is empty, which Aider would ask again for ever."""
+    if answered.outcome == "empty" and answered.error is not None:
+        raise answered.error
+    return answered
+
+
+def identity(credential: Credential | Login) -> MaskedStr:
+    """What tells this credential from others, wherever it was found; as secret as a key itself."""
+    if isinstance(credential, Login):
+        return MaskedStr(f"login {credential.file.path.resolve()}")
+    return MaskedStr(f"key {credential.secret.get_secret_value()}")
 
 
 @asynccontextmanager
@@ -213,6 +259,7 @@ def _direct(settings: Settings, credential: Credential | Login, model: str) -> A
         region=region_name(endpoint),
         server=endpoint.root,
         gateway=False,
+        shown=masked(credential.secret) if isinstance(credential, Credential) else "",
     )
 
 

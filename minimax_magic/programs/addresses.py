@@ -13,13 +13,17 @@ from urllib.parse import urlsplit, urlunsplit
 from minimax_magic.auth.regions import NAMED_REGIONS, Region, resolve_region
 from minimax_magic.messages import ApiFlavor
 from minimax_magic.programs.routes import ANTHROPIC_CLIENTS, LITELLM, Conflict, names
-from minimax_magic.wire.address import resolve_endpoint
+from minimax_magic.wire.address import DEFAULT_BASE_URL, resolve_endpoint
 from minimax_magic.wire.http import short
 
 _ANTHROPIC: Final = ApiFlavor.ANTHROPIC_MESSAGES
 _OPENAI: Final = ApiFlavor.OPENAI_COMPAT
 _PATHS: Final = {_ANTHROPIC: "/anthropic/v1/messages", _OPENAI: "/v1/chat/completions"}
 _NO_SUFFIX: Final = "LITELLM_ANTHROPIC_DISABLE_URL_SUFFIX"
+_OPENAI_WINS: Final = (
+    "Both variables are set, and Aider and LiteLLM take OPENAI_BASE_URL.",
+    "Remove OPENAI_BASE_URL, or give it the same value as OPENAI_API_BASE.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,14 @@ def base_problems(base: Base, region: Region | None) -> Iterator[Conflict]:
     owner = _owner(base.value or base.url, region)
     if owner is None:
         if base.value is None:
-            yield _conflict(base, f"so requests go to {host_of(base.url)}", "base_url_conflict")
+            root = region.root if region is not None else DEFAULT_BASE_URL
+            yield Conflict(
+                (base.variable,),
+                f"{base.variable} is not set, so requests go to {host_of(base.url)}.",
+                "base_url_missing",
+                base.programs,
+                step=f"Set {base.variable} to {_good(root, base.flavor)}.",
+            )
         return
     # a server of ones own may have its API below a path, MiniMax has not
     right = _origin(base.url) if owner.domains else owner.root
@@ -113,28 +124,37 @@ def base_problems(base: Base, region: Region | None) -> Iterator[Conflict]:
             "which does not exist.",
             "wrong_wire",
             base.programs,
+            f"{_NO_SUFFIX} takes away the path that is put behind the base URL.",
+            f"Remove {_NO_SUFFIX}.",
         )
     elif base.url not in candidates:
-        good = f"{right}/anthropic" if base.flavor is _ANTHROPIC else f"{right}/v1"
+        good = _good(right, base.flavor)
         yield Conflict(
             (base.variable,),
             f"{base.variable} makes {names(base.programs)} ask for {shown(base.url)}, which does not "
             f"exist; it should be {good}.",
             "wrong_wire",
             base.programs,
+            f"{base.variable} is {shown(base.value or '')}: the value is at fault, not the name of the "
+            "variable, since a program puts its own path behind it.",
+            f"Set {base.variable} to {good}.",
         )
     elif region is not None and region.domains and owner.name != region.name:
-        said = (
-            f"so requests go to {host_of(base.url)} ({owner.name}), but the key is for "
-            f"{host_of(region.root)} ({region.name})"
+        state = "is not set" if base.value is None else "is set"
+        yield Conflict(
+            (base.variable,),
+            f"{base.variable} {state}, so requests go to {host_of(base.url)} ({owner.name}), but the "
+            f"key is for {host_of(region.root)} ({region.name}).",
+            "unauthorized",
+            base.programs,
+            f"A key is good in its own region only, and {base.variable} {state}.",
+            f"Set {base.variable} to {_good(region.root, base.flavor)}.",
         )
-        yield _conflict(base, said, "unauthorized")
 
 
-def _conflict(base: Base, said: str, trouble: str) -> Conflict:
-    """With how it came about that requests go there."""
-    state = "is not set" if base.value is None else "is set"
-    return Conflict((base.variable,), f"{base.variable} {state}, {said}.", trouble, base.programs)
+def _good(root: str, flavor: ApiFlavor) -> str:
+    """What a variable for the address of one wire should hold."""
+    return shown(f"{root}/anthropic" if flavor is _ANTHROPIC else f"{root}/v1")
 
 
 def overridden(
@@ -165,6 +185,7 @@ def overridden(
             f"instead of {shown(here)}.",
             "base_url_conflict",
             LITELLM,
+            *(() if owner == "anthropic" else _OPENAI_WINS),
         )
     return None
 

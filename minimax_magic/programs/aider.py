@@ -20,18 +20,24 @@ import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
-from minimax_magic.auth.sources import masked
+from minimax_magic.auth.sources import KEY_VARIABLES
 from minimax_magic.config import Settings, process_environ
 from minimax_magic.errors import ConfigError
 from minimax_magic.programs.access import Access, own_access
-from minimax_magic.programs.aider_models import PREFIX, model_in, model_metadata
+from minimax_magic.programs.aider_models import (
+    PREFIX,
+    model_id,
+    model_in,
+    model_metadata,
+    options_of,
+)
 from minimax_magic.programs.environment import environment_for
+from minimax_magic.programs.serve import ending_signals
 from minimax_magic.session import Session
 from minimax_magic.transport import AiohttpTransport, Transport
 from minimax_magic.wire.address import is_loopback
@@ -67,11 +73,13 @@ def run(
     Raises:
         ConfigError: Aider is not installed, the model is none of MiniMax's, or settings are wrong.
         AuthError: There is no credential, or the server refuses it.
+        InsufficientBalance: Nothing is left, which Aider would take for a fault of the line.
+        QuotaExceeded: The same of a plan.
         APIConnectionError: The server cannot be reached.
     """
     environ = process_environ() if environ is None else environ
     program = find_aider(environ)
-    model, named = model and model.removeprefix(PREFIX), model_in(args)
+    model, named = _of_minimax(model) if model else None, model_in(args)
     if named is not None and model is not None and named != model:
         raise ConfigError(
             f"Two models are named: {model} and, for Aider, {PREFIX}{named}.",
@@ -81,11 +89,11 @@ def run(
         return asyncio.run(
             _run(
                 session,
-                [*program, *args],
+                program,
+                args,
                 environ,
                 model or named,
                 agent,
-                named is None,
                 say,
                 make_transport,
                 signals,
@@ -95,11 +103,11 @@ def run(
 
 async def _run(
     session: Session,
-    command: list[str],
+    program: list[str],
+    args: Sequence[str],
     environ: Mapping[str, str],
     model: str | None,
     agent: str | None,
-    name_model: bool,
     say: Callable[[str], None],
     make_transport: Callable[[], Transport],
     signals: _Signals,
@@ -108,18 +116,24 @@ async def _run(
     async with own_access(
         session, model=model, agent=agent, make_transport=make_transport
     ) as found:
-        if name_model:
-            command = [*command, "--model", PREFIX + found.model]
+        found = replace(found, model=_of_minimax(found.model))
         variables = aider_variables(found, environ)
         for line in banner(found):
             say(line)
         sys.stdout.flush()  # before Aider's own lines, also into a file
         with tempfile.TemporaryDirectory(prefix="minimax-aider-") as folder:
-            command += _file_options(Path(folder), command, found, settings, environ)
+            options = _options(Path(folder), options_of(args), found, settings, environ)
+            # Before theirs: behind a `--` of theirs there are only files.
+            command = [*program, *options, *args]
             async with _started(command, variables) as process:
                 signals.process = process
                 code = await process.wait()
     return code if code >= 0 else 128 - code
+
+
+def _of_minimax(model: str) -> str:
+    """The id of a model that is named for us, where `anthropic/` may be left out."""
+    return model_id(model if "/" in model else PREFIX + model)
 
 
 # --------------------------------------------------------------------------------- what is run
@@ -133,7 +147,10 @@ def find_aider(environ: Mapping[str, str]) -> list[str]:
     """
     if wanted := environ.get(PROGRAM_VARIABLE, "").strip():
         found = shutil.which(wanted, path=environ.get("PATH"))
-        words = [found] if found else shlex.split(wanted)
+        try:
+            words = [found] if found else shlex.split(wanted)
+        except ValueError:  # a quotation mark of a path
+            words = [wanted]
         if shutil.which(words[0], path=environ.get("PATH")) is None:
             raise ConfigError(
                 f"{PROGRAM_VARIABLE} names {wanted}, which cannot be started.",
@@ -143,7 +160,7 @@ def find_aider(environ: Mapping[str, str]) -> list[str]:
     if found := shutil.which("aider", path=environ.get("PATH")):
         return [found]
     if _is_installed_here():
-        return [sys.executable, "-m", "aider"]
+        return [sys.executable, "-P", "-m", "aider"]  # of this Python, not of the folder
     raise ConfigError(
         "Aider is not installed.",
         hint="Run `uv tool install --python 3.12 aider-chat`, or `pipx install aider-chat`, or "
@@ -168,12 +185,17 @@ def aider_variables(found: Access, environ: Mapping[str, str]) -> dict[str, str]
     )
     variables = ours.applied_to(environ)
     variables.pop("ANTHROPIC_AUTH_TOKEN", None)  # versions of LiteLLM differ on whether it counts
+    if found.gateway:
+        # what Aider starts for /run sees its variables; the real key is not needed there
+        for name in (*KEY_VARIABLES, "MINIMAX_API_KEY"):
+            variables.pop(name, None)
     variables[_KEY_VARIABLE] = variables[_OWN_VARIABLE] = found.key
-    if is_loopback(host := urlsplit(found.root).hostname or ""):
-        # the libraries that Aider sends with would ask a proxy for this machine
-        for name in ("NO_PROXY", "no_proxy"):
-            others = variables.get(name, "")
-            variables[name] = f"{others},{host}" if others else host
+    # the libraries that Aider sends with would ask a proxy for this machine
+    others = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    host = urlsplit(found.root).hostname or ""
+    if is_loopback(host) and others.strip() != "*":  # which stands for all only if it is alone
+        # the lower one beats the other, so that both have to have all
+        variables["NO_PROXY"] = variables["no_proxy"] = f"{others},{host}" if others else host
     return variables
 
 
@@ -182,10 +204,11 @@ def banner(found: Access) -> list[str]:
     if found.gateway:
         why = "renews the login" if found.kind == "login" else "sends the key as it is wanted there"
         place = f"{found.root}/anthropic, a gateway to {found.server} that {why}"
-        key = f"the gateway's own, before the {found.kind} from {found.source}"
+        real = f"{found.shown} from" if found.shown else "login of"
+        key = f"the gateway's own, in place of {real} {found.source}"
     else:
         place = f"{found.root}/anthropic"
-        key = f"{masked(SecretStr(found.key))} from {found.source}"
+        key = f"{found.shown} from {found.source}"
     lines = [
         "Starting Aider with MiniMax over its Anthropic-compatible address",
         f"  ANTHROPIC_BASE_URL  {place}",
@@ -196,37 +219,38 @@ def banner(found: Access) -> list[str]:
     return [rule, *lines, rule]
 
 
-def _file_options(
+def _options(
     folder: Path,
-    command: Sequence[str],
+    theirs: Sequence[str],
     found: Access,
     settings: Settings,
     environ: Mapping[str, str],
 ) -> list[str]:
-    """Options that name files made for this run, where the arguments name none."""
-    options: list[str] = []
+    """What Aider is to be told on top of its arguments, some of it in files made for this run."""
+    options = [] if model_in(theirs) else ["--model", PREFIX + found.model]
+    # It comes after all .env files, and in place of what .aider.conf.yml sets: those of a cloned
+    # repository could have the key sent anywhere.
+    for base in ("ANTHROPIC_API_BASE=", f"ANTHROPIC_BASE_URL={found.root}/anthropic"):
+        options += ["--set-env", base]
     metadata = model_metadata(found.model, settings.prices.find(found.model))
-    if metadata and not _has(command, "--model-metadata-file"):
+    if metadata and not _has(theirs, "--model-metadata-file", "--model-m"):
         file = folder / "models.json"
         file.write_text(json.dumps(metadata, indent=2), encoding="utf-8")
         options += ["--model-metadata-file", str(file)]
-    bases = {"ANTHROPIC_API_BASE": "", "ANTHROPIC_BASE_URL": f"{found.root}/anthropic"}
-    if _has(command, "--env-file") or environ.get("AIDER_ENV_FILE"):
-        # theirs is the last that Aider loads; only this comes after it
-        for name, value in bases.items():
-            options += ["--set-env", f"{name}={value}"]
-        return options
-    # Aider loads it after every .env, each of which beats the environment. It holds no key.
-    file = folder / "minimax.env"
-    reference = f"${{{_OWN_VARIABLE}}}"
-    lines = bases | {"ANTHROPIC_API_KEY": reference, _KEY_VARIABLE: reference}
-    text = "".join(f"{name}={value}\n" for name, value in lines.items())
-    file.write_text(text, encoding="utf-8")
-    return [*options, "--env-file", str(file)]
+    if not _has(theirs, "--env-file", "--env") and not environ.get("AIDER_ENV_FILE"):
+        # Aider loads it after every .env, each of which beats the environment. It holds no key.
+        file = folder / "minimax.env"
+        names = ("ANTHROPIC_API_KEY", _KEY_VARIABLE)
+        text = "".join(f"{name}=${{{_OWN_VARIABLE}}}\n" for name in names)
+        file.write_text(text, encoding="utf-8")
+        options += ["--env-file", str(file)]
+    return options
 
 
-def _has(command: Sequence[str], option: str) -> bool:
-    return any(word == option or word.startswith(f"{option}=") for word in command)
+def _has(args: Sequence[str], option: str, shortest: str) -> bool:
+    """Whether an option is there, perhaps cut short, as Aider takes it down to `shortest`."""
+    names = [arg.partition("=")[0] for arg in args]
+    return any(option.startswith(name) and name.startswith(shortest) for name in names)
 
 
 # ------------------------------------------------------------------------------------- running
@@ -246,16 +270,16 @@ class _Signals:
         if self.process is None:
             raise KeyboardInterrupt
 
-    def terminated(self, number: int, _: object) -> None:
+    def ended(self, number: int, _: object) -> None:
         if self.process is None:
             raise SystemExit(128 + number)
         with suppress(ProcessLookupError):
-            self.process.terminate()
+            self.process.send_signal(number)
 
 
 @contextmanager
 def _leaving_signals_to_the_program() -> Generator[_Signals, None, None]:
-    """Ctrl-C is Aider's, and a termination goes on to it: we end when it does.
+    """Ctrl-C is Aider's, and a termination or hangup goes on to it: we end when it does.
 
     Handlers, not SIG_IGN: what is ignored stays so in the program that is started.
     """
@@ -265,7 +289,7 @@ def _leaving_signals_to_the_program() -> Generator[_Signals, None, None]:
         return
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, signals.interrupted),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, signals.terminated),
+        **{number: signal.signal(number, signals.ended) for number in ending_signals()},
     }
     try:
         yield signals

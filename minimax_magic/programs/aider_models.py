@@ -24,15 +24,21 @@ _SHORTCUTS: Final = frozenset(
 _MTOK: Final = Decimal(1_000_000)
 
 
+def options_of(args: Sequence[str]) -> Sequence[str]:
+    """The arguments that may be options: behind `--` there are only files."""
+    return args[: args.index("--")] if "--" in args else args
+
+
 def model_in(args: Sequence[str]) -> str | None:
     """The model that Aider's arguments name, without `anthropic/`; None if they name none.
 
     Raises:
         ConfigError: It does not reach MiniMax.
     """
+    args = options_of(args)
     named: str | None = None
     for place, arg in enumerate(args):
-        if arg in _SHORTCUTS:
+        if _is_shortcut(arg):
             raise ConfigError(
                 f"{arg} makes Aider ask for a model that is not MiniMax's.",
                 hint="Leave it out; --model chooses among those of MiniMax.",
@@ -42,8 +48,23 @@ def model_in(args: Sequence[str]) -> str | None:
             named = value if equals else next(iter(args[place + 1 : place + 2]), None)
             if not named:
                 raise ConfigError("--model is not followed by a model.")
-    if named is None or named.startswith(PREFIX):
-        return None if named is None else named.removeprefix(PREFIX)
+    return None if named is None else model_id(named)
+
+
+def _is_shortcut(arg: str) -> bool:
+    """Also one that is cut short, as Aider takes it: `--sonn`."""
+    cut = arg.startswith("--") and len(arg) > 4
+    return arg in _SHORTCUTS or (cut and any(name.startswith(arg) for name in _SHORTCUTS))
+
+
+def model_id(named: str) -> str:
+    """The id of a model that is named as for Aider, without `anthropic/`.
+
+    Raises:
+        ConfigError: It does not reach MiniMax.
+    """
+    if named.startswith(PREFIX):
+        return named.removeprefix(PREFIX)
     bare = named.rpartition("/")[2]
     if model_info(bare) is not None or bare.lower().startswith("minimax-"):
         raise ConfigError(

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+from urllib.parse import urlsplit
 
 from minimax_magic.errors import ConfigError
 from minimax_magic.masked import MaskedStr
 from minimax_magic.messages import ApiFlavor
 from minimax_magic.models import DEFAULT_MODEL
-from minimax_magic.programs.routing import PROGRAMS, Header, unknown_program
-from minimax_magic.wire.address import checked_url, resolve_endpoint
+from minimax_magic.programs.names import PROGRAMS
+from minimax_magic.programs.routing import Header, unknown_program
+from minimax_magic.wire.address import checked_url, is_loopback, resolve_endpoint
 from minimax_magic.wire.http import short
 
 _ANTHROPIC: Final = ApiFlavor.ANTHROPIC_MESSAGES
@@ -40,7 +42,9 @@ _AIDER_SHORTCUTS: Final = (
     "AIDER_O1_MINI",
     "AIDER_O1_PREVIEW",
 )
+_LLM_PLACE: Final = "in the folder of the file that the command llm logs path prints"
 _SUFFIX_SWITCH: Final = "LITELLM_ANTHROPIC_DISABLE_URL_SUFFIX"
+_PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
 _CLOUDS: Final = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 
 
@@ -64,7 +68,7 @@ class ProgramFile:
     """A file that the program needs besides.
 
     Attributes:
-        place: Where it belongs, in words.
+        place: Where it belongs, in words: `in the folder ...`.
         text: What is to be in it, nothing secret; ends with a line break.
     """
 
@@ -121,7 +125,7 @@ def environment_for(
     """The environment and the command line that make a program work.
 
     Args:
-        program: One of `routing.PROGRAMS`.
+        program: One of `names.PROGRAMS`.
         root: Where the API starts, MiniMax's address or a gateway's. One that ends in `/v1` or
             `/anthropic` also says which wire is meant.
         key: What to send there.
@@ -146,17 +150,40 @@ def environment_for(
     parts = _Parts(start, MaskedStr(key), name, {**(environ or {})})
     match program:
         case "aider":
-            return _aider(parts, prefix or "anthropic")
+            made = _aider(parts, prefix or "anthropic")
         case "litellm":
-            return _litellm(parts, prefix or ("anthropic" if wanted is _ANTHROPIC else "minimax"))
+            made = _litellm(parts, prefix or ("anthropic" if wanted is _ANTHROPIC else "minimax"))
         case "claude-code":
-            return _claude_code(parts)
+            made = _claude_code(parts)
         case "anthropic-sdk":
-            return _anthropic_sdk(parts)
+            made = _anthropic_sdk(parts)
         case "openai-sdk":
-            return _openai_sdk(parts)
+            made = _openai_sdk(parts)
         case _:
-            return _llm(parts)
+            made = _llm(parts)
+    if not parts.is_here:
+        return made
+    note = f"{start} is on this machine: this works while that server runs."
+    return replace(
+        made,
+        variables=(*made.variables, *_no_proxy(parts)),
+        notes=(*made.notes, note),
+    )
+
+
+def _no_proxy(parts: _Parts) -> tuple[Variable, ...]:
+    """What makes programs ask this machine themselves where a proxy is set for all else."""
+    environ, host = parts.environ, urlsplit(parts.root).hostname or ""
+    if not any(environ.get(one) or environ.get(one.upper()) for one in _PROXIES):
+        return ()
+    # the lower one wins where both are set, also over a longer list
+    name = "no_proxy" if "no_proxy" in environ else "NO_PROXY"
+    others = environ.get(name, "").strip()
+    if others == "*" or host in map(str.strip, others.split(",")):
+        return ()
+    value = f"{others},{host}" if others else host
+    why = "A proxy is set here, which would look for that address on its own machine."
+    return (Variable(name, value, why),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +193,11 @@ class _Parts:
     model: str
     environ: Mapping[str, str]
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the server is one of this machine, a gateway or a simulator."""
+        return is_loopback(urlsplit(self.root).hostname or "")
+
     def secret(self, name: str, why: str) -> Variable:
         return Variable(name, self.key, why, secret=True)
 
@@ -174,7 +206,7 @@ class _Parts:
         return Variable(
             "ANTHROPIC_BASE_URL",
             f"{self.root}/anthropic",
-            "MiniMax's Anthropic-compatible address; /v1/messages is put behind it, so no /v1 here.",
+            "The Anthropic-compatible address, without /v1: clients put /v1/messages behind it.",
         )
 
     @property
@@ -194,28 +226,29 @@ class _Parts:
 def _aider(parts: _Parts, prefix: str) -> ProgramEnvironment:
     model = f"{prefix}/{parts.model}"
     notes = [
-        "Aider loads .env from the home folder, the repository and the current folder over these "
-        "variables: no other key or address may stand there.",
+        "Aider loads .env from the home folder, the repository and the current folder, each of which "
+        "beats variables that are set: no other key or address may stand there.",
     ]
     unset: list[tuple[str, str]] = []
     variables: tuple[Variable, ...]
     if prefix == "anthropic":
         variables = (
-            parts.secret("ANTHROPIC_API_KEY", "The only variable for a key that anthropic/ knows."),
+            parts.secret("ANTHROPIC_API_KEY", "The key. Aider sends it as x-api-key."),
             parts.messages_base,
         )
         unset.append(("ANTHROPIC_API_BASE", "It would beat ANTHROPIC_BASE_URL."))
-        notes.insert(
-            0,
-            "Aider sends this key as x-api-key, which MiniMax has refused at times (401, carry the "
-            "API secret key in the 'Authorization' field). Then start it with "
-            f"python -m minimax_magic aider, or use --model minimax/{parts.model}: both send Bearer.",
-        )
+        if not parts.is_here:
+            notes.insert(
+                0,
+                "MiniMax has refused x-api-key at times: 401, carry the API secret key in the "
+                "Authorization field. Then start Aider with python -m minimax_magic aider, or get its "
+                f"environment anew with --model minimax/{parts.model}: both send Bearer.",
+            )
         unset += parts.suffix_switch
     else:
         variables = _minimax_variables(parts)
     chosen = Variable(
-        "AIDER_MODEL", model, "Where --model is forgotten Aider asks for a model of Anthropic."
+        "AIDER_MODEL", model, "Without it and --model Aider would choose a model of Anthropic."
     )
     return ProgramEnvironment(
         "aider",
@@ -264,8 +297,8 @@ def _litellm(parts: _Parts, prefix: str) -> ProgramEnvironment:
         ),
         ("python", "-c", code),
         (
-            f"Both minimax/{parts.model} and anthropic/{parts.model} work.",
-            "LiteLLM before 1.82 does not know ANTHROPIC_AUTH_TOKEN: use minimax/ there.",
+            f"Both minimax/{parts.model} and anthropic/{parts.model} work. LiteLLM before 1.82 does "
+            "not know ANTHROPIC_AUTH_TOKEN: use minimax/ there.",
             "litellm.anthropic.messages with minimax/ reads MINIMAX_API_BASE, too, and needs "
             f"{parts.root}/anthropic in it: use anthropic/ for it.",
         ),
@@ -278,19 +311,20 @@ def _minimax_variables(parts: _Parts) -> tuple[Variable, ...]:
         Variable(
             "MINIMAX_API_BASE",
             f"{parts.root}/v1",
-            "Where minimax/ asks; with /anthropic it would ask /anthropic/v1/chat/completions.",
+            "The OpenAI-compatible address, for minimax/, which puts /chat/completions behind it.",
         ),
     )
 
 
 def _claude_code(parts: _Parts) -> ProgramEnvironment:
     roles = (
-        ("ANTHROPIC_MODEL", "The model of the session."),
-        ("ANTHROPIC_SMALL_FAST_MODEL", "For small tasks, in Claude Code 1."),
-        ("ANTHROPIC_DEFAULT_OPUS_MODEL", "What opus stands for."),
-        ("ANTHROPIC_DEFAULT_SONNET_MODEL", "What sonnet stands for."),
-        ("ANTHROPIC_DEFAULT_HAIKU_MODEL", "What haiku stands for, which does the small tasks."),
+        "ANTHROPIC_MODEL",
+        "ANTHROPIC_SMALL_FAST_MODEL",  # of Claude Code 1
+        "ANTHROPIC_DEFAULT_OPUS_MODEL",
+        "ANTHROPIC_DEFAULT_SONNET_MODEL",
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL",
     )
+    role = "The model, in every role: Claude Code would ask for models of Anthropic otherwise."
     clouds = tuple(
         (name, "Claude Code would ask that cloud instead.")
         for name in _CLOUDS
@@ -302,14 +336,16 @@ def _claude_code(parts: _Parts) -> ProgramEnvironment:
         (
             parts.messages_base,
             parts.secret("ANTHROPIC_AUTH_TOKEN", "The key, sent as Bearer."),
-            *(Variable(name, parts.model, why) for name, why in roles),
+            *(Variable(name, parts.model, role) for name in roles),
             Variable(
-                "API_TIMEOUT_MS", _CLAUDE_TIMEOUT_MS, "Long answers take more than its 600000."
+                "API_TIMEOUT_MS",
+                _CLAUDE_TIMEOUT_MS,
+                "In milliseconds: a long answer takes more than the usual ten minutes.",
             ),
             Variable(
                 "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
                 "1",
-                "Telemetry and updates go to Anthropic, which knows nothing of this key.",
+                "Switches off telemetry and updates, which would go to Anthropic.",
             ),
         ),
         (
@@ -340,7 +376,7 @@ def _anthropic_sdk(parts: _Parts) -> ProgramEnvironment:
         (
             (
                 "ANTHROPIC_API_KEY",
-                "It would be used, too, or instead, by older versions as x-api-key.",
+                "It would be sent as x-api-key besides or instead.",
             ),
             *parts.keyed_headers("ANTHROPIC_CUSTOM_HEADERS"),
         ),
@@ -362,7 +398,7 @@ def _openai_sdk(parts: _Parts) -> ProgramEnvironment:
             Variable(
                 "OPENAI_BASE_URL",
                 f"{parts.root}/v1",
-                "MiniMax's OpenAI-compatible address; /chat/completions is put behind it.",
+                "The OpenAI-compatible address: the client puts /chat/completions behind it.",
             ),
             parts.secret("OPENAI_API_KEY", "The key, sent as Bearer."),
         ),
@@ -381,22 +417,22 @@ def _llm(parts: _Parts) -> ProgramEnvironment:
         "  api_key_name: minimax\n"
         "  supports_tools: true\n"
     )
-    folder = parts.environ.get("LLM_USER_PATH", "")
-    place = short(folder, 200) if folder else "the folder of the file that `llm logs path` names"
+    folder = parts.environ.get("LLM_USER_PATH")
+    place = "in the folder that LLM_USER_PATH names" if folder else _LLM_PLACE
     return ProgramEnvironment(
         "llm",
         "llm",
         (
             parts.secret(
-                "OPENAI_API_KEY", "What llm falls back to where no key named minimax is stored."
+                "OPENAI_API_KEY", "The key. llm takes it where none named minimax is stored."
             ),
-            Variable("LLM_MODEL", parts.model, "The model where -m is left out."),
+            Variable("LLM_MODEL", parts.model, "The model, where -m is left out."),
         ),
         (),
         ("llm", "-m", parts.model, "Hello"),
         (
-            "llm keys set minimax stores the key instead; it beats OPENAI_API_KEY, which then stays "
-            "free for OpenAI's own models.",
+            "To store the key instead: llm keys set minimax. Then OPENAI_API_KEY stays free for "
+            "models of OpenAI.",
         ),
         (ProgramFile("extra-openai-models.yaml", place, text),),
     )

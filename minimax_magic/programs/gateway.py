@@ -15,6 +15,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import re
 import secrets
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -31,11 +32,9 @@ from minimax_magic.errors import (
     MinimaxError,
 )
 from minimax_magic.masked import MaskedStr
+from minimax_magic.programs.gateway_file import NONCE_HEADER, PROOF_HEADER, proof
 from minimax_magic.transport import HttpResponse, Transport
 from minimax_magic.wire.http import HttpRequest
-
-GATEWAY_HEADER: Final = "X-MiniMax-Gateway"
-"""On every answer: which gateway gave it. No secret; `gateway_file` tells by it who is at a port."""
 
 HOST: Final = "127.0.0.1"
 
@@ -49,6 +48,8 @@ _SILENCE_S: Final = 600.0
 _SHUTDOWN_S: Final = 0.2
 _METHODS: Final = ("DELETE", "GET", "HEAD", "POST")
 _ROUTES: Final = ("/anthropic/", "/v1/")
+# In a path: what servers differ about, so that some may be led elsewhere. `%`: encoded twice.
+_NOT_IN_PATHS: Final = re.compile(r"[\x00-\x1f\x7f%\\]|//|/\.\.?(?=[;/]|$)")
 
 # What the server has to know of a request. The rest says who the program is, or holds its key.
 _SENT_ON: Final = ("content-type", "accept", "anthropic-version", "anthropic-beta")
@@ -56,6 +57,8 @@ _SENT_ON: Final = ("content-type", "accept", "anthropic-version", "anthropic-bet
 _GIVEN_BACK: Final = (
     "content-type",
     "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
     "request-id",
     "x-request-id",
     "trace-id",
@@ -64,6 +67,7 @@ _GIVEN_BACK: Final = (
     "x-ratelimit-remaining-requests",
     "x-minimax-simulated",
 )
+_GIVEN_BACK_TOO: Final = "anthropic-ratelimit-"
 
 
 class Gateway:
@@ -77,9 +81,6 @@ class Gateway:
         transport: What sends it.
         port: 0 for any free one.
         key: What programs have to send, as `x-api-key` or bearer; None: a random one.
-
-    Attributes:
-        id: Names this gateway in `GATEWAY_HEADER`.
     """
 
     def __init__(
@@ -93,7 +94,6 @@ class Gateway:
     ) -> None:
         self.root = root.rstrip("/")
         self.key = MaskedStr(key or f"mm-gateway-{secrets.token_urlsafe(32)}")
-        self.id = secrets.token_hex(8)
         self._auth = auth
         self._transport = transport
         self._wanted_port = port
@@ -162,16 +162,15 @@ class Gateway:
             await runner.cleanup()
 
     async def _mark(self, request: web.Request, response: web.StreamResponse) -> None:
-        response.headers[GATEWAY_HEADER] = self.id
         response.headers[hdrs.SERVER] = "minimax-magic"
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        return self._refusal(request) or await self._forward(request)
+        return self._own_answer(request) or await self._forward(request)
 
     # ------------------------------------------------------------------------- who may ask what
 
-    def _refusal(self, request: web.Request) -> web.Response | None:
-        """The answer to whoever is not let through; None for those who are."""
+    def _own_answer(self, request: web.Request) -> web.Response | None:
+        """The answer to whoever is not let through, or looks for this gateway; None for the others."""
         if request.headers.getall(hdrs.HOST, []) not in (
             [f"{HOST}:{self._port}"],
             [f"localhost:{self._port}"],
@@ -182,6 +181,8 @@ class Gateway:
         if request.method not in _METHODS:
             status = 204 if request.method == hdrs.METH_OPTIONS else 405
             return web.Response(status=status, headers={hdrs.ALLOW: ", ".join(_METHODS)})
+        if request.path == "/" and (nonce := request.headers.get(NONCE_HEADER)):
+            return web.Response(status=204, headers={PROOF_HEADER: proof(self.key, nonce)})
         if not _is_route(request.path):
             return _fault(
                 request,
@@ -215,6 +216,8 @@ class Gateway:
         except web.HTTPRequestEntityTooLarge:
             limit = _MAX_BODY_BYTES // 2**20
             return _fault(request, 413, f"The request is larger than {limit} MB.")
+        except web.RequestPayloadError:
+            return _fault(request, 400, "The request's body is not what its headers say.")
         try:
             upstream, bearer = await self._send(request, body)
         except APITimeoutError as error:
@@ -247,7 +250,8 @@ class Gateway:
         return await self._ask(request, body, bearer), bearer
 
     async def _ask(self, request: web.Request, body: bytes, bearer: str) -> HttpResponse:
-        headers = {name: request.headers[name] for name in _SENT_ON if name in request.headers}
+        given = request.headers
+        headers = {name: ", ".join(given.getall(name)) for name in _SENT_ON if name in given}
         headers[hdrs.AUTHORIZATION] = MaskedStr(f"Bearer {bearer}")
         headers[hdrs.USER_AGENT] = f"minimax-magic/{__version__} gateway"
         headers[hdrs.ACCEPT_ENCODING] = "identity"  # a compressing proxy would hold tokens back
@@ -263,7 +267,11 @@ class Gateway:
     ) -> web.StreamResponse:
         if 300 <= upstream.status < 400:
             return _fault(request, 502, f"{self.root} redirects, which MiniMax never does.")
-        headers = {name: upstream.headers[name] for name in _GIVEN_BACK if name in upstream.headers}
+        headers = {
+            name: value
+            for name, value in upstream.headers.items()
+            if name.lower() in _GIVEN_BACK or name.lower().startswith(_GIVEN_BACK_TOO)
+        }
         if upstream.status >= 400:
             # short, and read whole: servers like to repeat the token that they refuse
             try:
@@ -288,14 +296,18 @@ class Gateway:
 
 def _is_route(path: str) -> bool:
     """Whether this is one of MiniMax's paths; its account and login pages are not, and no way leads
-    there by dots."""
-    dots = any(part in (".", "..") for part in path.replace("\\", "/").split("/"))
-    return path.startswith(_ROUTES) and not dots
+    there by dots.
+
+    Args:
+        path: Decoded once.
+    """
+    return path.startswith(_ROUTES) and not _NOT_IN_PATHS.search(path)
 
 
 def _fault(request: web.Request, status: int, said: str) -> web.Response:
     """An error of the gateway itself, in the shape that the program knows from its wire."""
     kind = {
+        400: "invalid_request_error",
         401: "authentication_error",
         403: "permission_error",
         404: "not_found_error",

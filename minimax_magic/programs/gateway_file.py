@@ -1,15 +1,20 @@
-"""Where a running gateway says that it runs, so that `env` finds it.
+"""Where running gateways say that they run, so that `env` finds them.
 
-A file in the data folder, for its owner alone, since it holds the gateway's key. A gateway that was
-killed leaves its file behind, and its port may be another program's by now: a file counts only if
-whoever is at the port gives the id that is in it. The key is not sent to find that out.
+A file for each in the data folder, by its port, for its owner alone, since it holds the gateway's key.
+A gateway that was killed leaves its file behind, and its port may be another program's by now: a file
+counts only if whoever is at the port proves that it knows the key. The key itself is not sent for that.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import hmac
 import json
-import os
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,9 +27,18 @@ from minimax_magic.transport import Transport
 from minimax_magic.wire.address import is_loopback
 from minimax_magic.wire.http import HttpRequest
 
-NAME: Final = "gateway.json"
-ID_HEADER: Final = "x-minimax-gateway"
+NONCE_HEADER: Final = "x-minimax-nonce"
+PROOF_HEADER: Final = "x-minimax-proof"
 _ANSWER_S: Final = 2.0
+
+
+def proof(key: str, nonce: str) -> str:
+    """What a gateway answers to a nonce: only who knows its key can."""
+    return _digest(key, f"gateway {nonce}")
+
+
+def _digest(key: str, text: str) -> str:
+    return hmac.new(key.encode(), text.encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,86 +48,114 @@ class RunningGateway:
     Attributes:
         url: `http://127.0.0.1:49152`.
         root: The server that it sends requests on to.
-        pid: Of its process, for people.
-        id: What it answers in the header `ID_HEADER`.
-        credential: What it sends: `login` or `key`.
+        credential: Tells whether it sends a certain credential, see `sends`; nothing else can be
+            learned from it.
     """
 
     url: str
     key: MaskedStr
     root: str
-    pid: int
-    id: str
     credential: str
 
+    def sends(self, identity: str) -> bool:
+        """Whether it was started with the credential of this identity."""
+        return hmac.compare_digest(_of_credential(self.key, identity), self.credential)
 
-class GatewayFile:
-    """The file of one data folder. The last gateway that was started is the one in it."""
 
-    def __init__(self, data_dir: Path, label: str | None = None) -> None:
-        self.path = data_dir / NAME
-        self.label = label or label_of(self.path, Path.cwd())
+def _of_credential(key: str, identity: str) -> str:
+    return _digest(key, f"credential {identity}")
+
+
+class GatewayFiles:
+    """The files of one data folder."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.folder = data_dir
 
     def __repr__(self) -> str:
-        return f"GatewayFile({self.label!r})"
+        return f"GatewayFiles({label_of(self.folder, Path.cwd())!r})"
 
-    def write(self, *, url: str, key: str, root: str, id: str, credential: str) -> None:  # noqa: A002
-        """Says that the gateway of this process runs.
+    def path(self, url: str) -> Path:
+        """The file of the gateway at an address."""
+        return self.folder / f"gateway-{urlsplit(url).port}.json"
+
+    def write(self, url: str, key: str, root: str, identity: str) -> None:
+        """Says that a gateway runs.
+
+        Args:
+            identity: What tells its credential from others; it is not written.
 
         Raises:
             ConfigError: The file cannot be written.
         """
-        told = {
-            "url": url,
-            "key": MaskedStr(key),
-            "root": root,
-            "pid": os.getpid(),
-            "id": id,
-            "credential": credential,
-        }
-        write_private(self.path, json.dumps(told, indent=2).encode() + b"\n", self.label)
+        key = MaskedStr(key)
+        told = {"url": url, "key": key, "root": root, "credential": _of_credential(key, identity)}
+        path = self.path(url)
+        write_private(path, json.dumps(told, indent=2).encode() + b"\n", label_of(path, Path.cwd()))
 
-    def remove(self, id: str) -> None:  # noqa: A002 - the name of the field
-        """Says that it no longer runs; what another gateway has written since stays."""
-        found = self.read()
-        if found is not None and found.id == id:
-            self.path.unlink(missing_ok=True)
+    def remove(self, url: str) -> None:
+        """Says that the gateway at this address no longer runs."""
+        self.path(url).unlink(missing_ok=True)
 
-    def read(self) -> RunningGateway | None:
-        """What is in the file; None if there is none, or nothing of use in it."""
+    def read(self) -> list[RunningGateway]:
+        """What is in the files, the newest first; those with nothing of use in them are left out."""
+        written = []
+        for path in self.folder.glob("gateway-*.json"):
+            try:
+                written.append((path.stat().st_mtime, path))
+            except FileNotFoundError:  # it has just ended
+                continue
+        found = (self._read(path) for _, path in sorted(written, reverse=True))
+        return [gateway for gateway in found if gateway is not None]
+
+    def _read(self, path: Path) -> RunningGateway | None:
         try:
-            text = SecretStore(self.path.parent, str(Path(self.label).parent)).read(self.path.name)
+            text = SecretStore(self.folder, label_of(self.folder, Path.cwd())).read(path.name)
         except ConfigError:  # no gateway wrote that
             return None
         if text is None:
             return None
         try:
             told = json.loads(text.get_secret_value())
-            running = RunningGateway(
-                url=str(told["url"]),
+            url = str(told["url"])
+            gateway = RunningGateway(
+                url=url,
                 key=MaskedStr(told["key"]),
                 root=str(told["root"]),
-                pid=int(told["pid"]),
-                id=str(told["id"]),
                 credential=str(told["credential"]),
             )
+            fits = is_loopback(urlsplit(url).hostname or "") and self.path(url) == path
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
-        return running if is_loopback(urlsplit(running.url).hostname or "") else None
+        return gateway if fits else None
 
-    async def running(self, transport: Transport) -> RunningGateway | None:
-        """The gateway of the file, if it answers; None if there is none, or it is gone."""
+    async def running(self, transport: Transport) -> list[RunningGateway]:
+        """The gateways that answer, the newest first."""
         found = self.read()
-        if found is None:
-            return None
-        try:
-            # without a key: whoever is at that port now need not be a gateway
+        return [*compress(found, await _run(found, transport))]
+
+    async def remove_dead(self, transport: Transport) -> None:
+        """Removes the files of gateways that no longer answer."""
+        found = self.read()
+        for gateway, runs in zip(found, await _run(found, transport), strict=True):
+            if not runs:
+                self.remove(gateway.url)
+
+
+async def _run(gateways: Sequence[RunningGateway], transport: Transport) -> list[bool]:
+    return await asyncio.gather(*(_runs(gateway, transport) for gateway in gateways))
+
+
+async def _runs(gateway: RunningGateway, transport: Transport) -> bool:
+    """Whether the gateway is still what is at its address."""
+    nonce = secrets.token_hex(16)
+    try:
+        async with asyncio.timeout(_ANSWER_S):
             response = await transport.send(
-                HttpRequest("HEAD", f"{found.url}/", {}, silence_s=_ANSWER_S)
+                HttpRequest("HEAD", f"{gateway.url}/", {NONCE_HEADER: nonce})
             )
-        except MinimaxError:
-            return None
-        try:
-            return found if response.headers.get(ID_HEADER) == found.id else None
-        finally:
-            response.close()
+    except (MinimaxError, TimeoutError):
+        return False
+    given = response.headers.get(PROOF_HEADER, "")
+    response.close()
+    return hmac.compare_digest(given.encode(errors="replace"), proof(gateway.key, nonce).encode())

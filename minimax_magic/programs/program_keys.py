@@ -20,6 +20,8 @@ def key_problems(environ: Mapping[str, str]) -> Iterator[Conflict]:
                 f"{name} is a key of Anthropic (sk-ant-...), which MiniMax refuses.",
                 "stale_token",
                 programs,
+                f"{name} was set for Anthropic's own service.",
+                f"Set {name} to your MiniMax key, or remove it.",
             )
     if key and token and key != token:
         yield Conflict(
@@ -36,6 +38,8 @@ def key_problems(environ: Mapping[str, str]) -> Iterator[Conflict]:
             "ANTHROPIC_CUSTOM_HEADERS has a key in it, which is sent instead of the others.",
             "stale_token",
             ANTHROPIC_CLIENTS,
+            "ANTHROPIC_CUSTOM_HEADERS was set for another service, or with an old key.",
+            "Take the line with the key out of ANTHROPIC_CUSTOM_HEADERS, or remove the variable.",
         )
 
 
@@ -48,6 +52,8 @@ def aider_key_problems(environ: Mapping[str, str]) -> Iterator[Conflict]:
             f"{setter} beats ANTHROPIC_API_KEY in Aider, and they differ.",
             "stale_token",
             ("aider",),
+            f"Aider takes the key of {setter}, whatever ANTHROPIC_API_KEY says.",
+            f"Remove {setter}, or put the same key into it.",
         )
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from minimax_magic.errors import ConfigError
+from minimax_magic.programs.names import PROGRAMS
 from minimax_magic.wire.http import short
-
-PROGRAMS: Final = ("aider", "litellm", "claude-code", "openai-sdk", "anthropic-sdk", "llm")
 
 # who reads which variables alike
 LITELLM: Final = ("aider", "litellm")
@@ -28,12 +27,16 @@ class Conflict:
         said: What wins and what that breaks; one sentence, nothing secret in it.
         trouble: The entry of `doctor.remedies` that mends it.
         programs: Who is affected.
+        cause, step: Why, and what mends it, where those of that entry do not fit; empty: they do. They
+            may hold its placeholders.
     """
 
     variables: tuple[str, ...]
     said: str
     trouble: str
     programs: tuple[str, ...]
+    cause: str = ""
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def merged(found: Sequence[Conflict]) -> tuple[Conflict, ...]:
         for index, other in enumerate(merged):
             if (other.variables, other.trouble) == (one.variables, one.trouble):
                 programs = tuple(p for p in PROGRAMS if p in other.programs + one.programs)
-                merged[index] = Conflict(other.variables, other.said, other.trouble, programs)
+                merged[index] = replace(other, programs=programs)
                 break
         else:
             merged.append(one)

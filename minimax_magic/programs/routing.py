@@ -29,6 +29,7 @@ from minimax_magic.programs.addresses import (
     litellm_minimax,
     messages_url,
     overridden,
+    shown,
     suffixed,
 )
 from minimax_magic.programs.program_keys import (
@@ -40,7 +41,6 @@ from minimax_magic.programs.program_keys import (
 )
 from minimax_magic.programs.routes import (
     LITELLM,
-    PROGRAMS,
     Conflict,
     Header,
     Route,
@@ -50,7 +50,7 @@ from minimax_magic.programs.routes import (
 )
 from minimax_magic.wire.http import short
 
-__all__ = ["PROGRAMS", "Conflict", "Header", "Route", "conflicts", "route", "unknown_program"]
+__all__ = ["Conflict", "Header", "Route", "conflicts", "route", "unknown_program"]
 
 _ANTHROPIC: Final = ApiFlavor.ANTHROPIC_MESSAGES
 _OPENAI: Final = ApiFlavor.OPENAI_COMPAT
@@ -77,7 +77,7 @@ def route(
     """What a program would do with an environment.
 
     Args:
-        program: One of `PROGRAMS`.
+        program: One of `names.PROGRAMS`.
         model: As the program is given it, `anthropic/MiniMax-M2.5`; None: what its variables say.
             LiteLLM has no variable for it: then the route whose variables are set.
         root: The API root that the credential belongs to; None: not known, so that a wrong region is
@@ -139,8 +139,9 @@ def _aider(environ: Mapping[str, str], model: str | None, region: Region | None)
         missing = (
             Conflict(
                 ("AIDER_MODEL",),
-                "Aider is given no model (no --model, AIDER_MODEL is not set), so it "
-                + (f"asks for {named.rpartition('/')[2]}." if named else "does not start."),
+                "Unless --model is given on the command line, Aider "
+                + (f"asks for {named.rpartition('/')[2]}" if named else "does not start")
+                + ": AIDER_MODEL is not set.",
                 "missing_model",
                 ("aider",),
             ),
@@ -235,8 +236,10 @@ def _anthropic_client(
             Conflict(
                 ("ANTHROPIC_BASE_URL",),
                 "ANTHROPIC_BASE_URL is set to nothing, which the SDK takes for an address.",
-                "base_url_conflict",
+                "base_url_missing",
                 (program,),
+                "ANTHROPIC_BASE_URL is there, but empty.",
+                "Set ANTHROPIC_BASE_URL to {root}/anthropic.",
             )
         )
         url = ""
@@ -251,6 +254,8 @@ def _anthropic_client(
                     "ANTHROPIC_MODEL is not set, so Claude Code asks MiniMax for a model of Anthropic.",
                     "missing_model",
                     (program,),
+                    "Claude Code asks for its maker's models unless ANTHROPIC_MODEL names another.",
+                    "Set ANTHROPIC_MODEL to {model}.",
                 )
             )
     return Route(
@@ -276,8 +281,10 @@ def _openai_sdk(environ: Mapping[str, str], model: str | None, region: Region | 
             Conflict(
                 ("OPENAI_API_BASE", "OPENAI_BASE_URL"),
                 f"The OpenAI SDK does not read OPENAI_API_BASE, so it asks {host_of(url)}.",
-                "base_url_conflict",
+                "base_url_missing",
                 ("openai-sdk",),
+                "The address stands in OPENAI_API_BASE, which only Aider and LiteLLM read.",
+                f"Set OPENAI_BASE_URL to {shown(other)}.",
             )
         )
     else:
@@ -300,9 +307,11 @@ def _llm(environ: Mapping[str, str], model: str | None) -> Route:
     named = model or environ.get("LLM_MODEL", "")
     problem = Conflict(
         ("LLM_MODEL",),
-        "llm is given no model (no -m, LLM_MODEL is not set), so it asks OpenAI.",
+        "Unless -m is given, llm asks OpenAI for a model of its own choice: LLM_MODEL is not set.",
         "missing_model",
         ("llm",),
+        "llm knows no model of its own accord but OpenAI's.",
+        "Set LLM_MODEL to {model}, or start it with `llm -m {model}`.",
     )
     return Route(
         "llm",
@@ -335,7 +344,12 @@ def _no_key(
     said = f"{wanted} is not set, so {names((program,))} has no key for {provider}/."
     if token:
         said = "Aider does not read ANTHROPIC_AUTH_TOKEN, and ANTHROPIC_API_KEY is not set."
-    return [Conflict((wanted,), said, "key_missing", (program,))]
+    cause = f"{names((program,))} does not see the key that is used here."
+    return [
+        Conflict(
+            (wanted,), said, "key_missing", (program,), cause, f"Set {wanted} to your MiniMax key."
+        )
+    ]
 
 
 def _bare_model(variable: str, model: str) -> Conflict:
@@ -345,6 +359,8 @@ def _bare_model(variable: str, model: str) -> Conflict:
         f"anthropic/{_bare(model)}.",
         "missing_model",
         ("aider",) if variable else LITELLM,
+        "LiteLLM takes the wire to speak from what stands before the model's name.",
+        f"Name the model anthropic/{_bare(model)}.",
     )
 
 

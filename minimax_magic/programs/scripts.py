@@ -8,40 +8,44 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from minimax_magic.errors import ConfigError
+from minimax_magic.programs.names import SCRIPTED
 from minimax_magic.words import system_reason
-
-PROGRAMS: Final = ("aider",)
 
 _SH: Final = """\
 #!/bin/sh
 # Starts {title} with MiniMax. There is no key in this file: minimax_magic finds it and says
 # which one it took. All arguments go to {title}: ./{name} --message "Fix the typo" README.md
+# Call it from the project's folder: settings, key and login are those of where you are.
 python={python}
 [ -x "$python" ] || python=$(command -v python3 || command -v python)
-if ! "$python" -c "import minimax_magic" 2>/dev/null; then
+# -P: no module of the folder where you are is taken for one of Python's
+if ! "$python" -P -c "import minimax_magic" 2>/dev/null; then
   echo "minimax_magic is not installed there: run ${{python:-python3}} -m pip install minimax-magic." >&2
   exit 1
 fi
-exec "$python" -m minimax_magic {program} -- "$@"
+exec "$python" -P -m minimax_magic {program} -- "$@"
 """
 
 _BAT: Final = """\
 @echo off
 {code_page}rem Starts {title} with MiniMax. There is no key in this file: minimax_magic finds it
 rem and says which one it took. All arguments go to {title}: {name} --message "Fix the typo" README.md
+rem Call it from the project's folder: settings, key and login are those of where you are.
 setlocal
 set "PYTHON_FOR_MINIMAX={python}"
 if not exist "%PYTHON_FOR_MINIMAX%" set "PYTHON_FOR_MINIMAX=python"
-"%PYTHON_FOR_MINIMAX%" -c "import minimax_magic" >nul 2>nul
+rem -P: no module of the folder where you are is taken for one of Python's
+"%PYTHON_FOR_MINIMAX%" -P -c "import minimax_magic" >nul 2>nul
 if errorlevel 1 (
   echo minimax_magic is not installed for this Python: run python -m pip install minimax-magic. 1>&2
   exit /b 1
 )
-"%PYTHON_FOR_MINIMAX%" -m minimax_magic {program} -- %*
+"%PYTHON_FOR_MINIMAX%" -P -m minimax_magic {program} -- %*
 exit /b %ERRORLEVEL%
 """
 
@@ -59,9 +63,9 @@ def write_scripts(
     Raises:
         ConfigError: There is no such script, a file is there already, or cannot be written.
     """
-    if program not in PROGRAMS:
+    if program not in SCRIPTED:
         raise ConfigError(
-            f"There is no script for {program!r}.", hint=f"There is one for {', '.join(PROGRAMS)}."
+            f"There is no script for {program!r}.", hint=f"There is one for {', '.join(SCRIPTED)}."
         )
     python = python or sys.executable
     shell, batch = folder / f"start-{program}.sh", folder / f"start-{program}.bat"
@@ -89,3 +93,9 @@ def write_scripts(
                 hint="Check the folder's permissions.",
             ) from None
     return list(texts)
+
+
+def written_words(paths: Sequence[Path]) -> str:
+    """What to say of scripts that were written."""
+    names = " and ".join(path.name for path in paths)
+    return f"Written: {names}. They hold no key: the credential is found when they run."

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from minimax_magic.assembly import endpoint_for
-from minimax_magic.auth.sources import Login
-from minimax_magic.programs.access import auth_for
-from minimax_magic.programs.gateway_file import GatewayFile
+from minimax_magic.programs.access import auth_for, identity
+from minimax_magic.programs.gateway_file import GatewayFiles
 from minimax_magic.session import Session
 from minimax_magic.transport import AiohttpTransport, Transport
 
@@ -23,7 +22,8 @@ def serve(
     say: Callable[[str], None] = print,
     make_transport: Callable[[], Transport] = AiohttpTransport,
 ) -> int:
-    """Serves until Ctrl-C or a termination signal; the exit code, which is 0 then.
+    """Serves until Ctrl-C, a termination signal or the end of its terminal; the exit code, which is 0
+    then.
 
     Says where it listens, but not its key: `env` shows that to whoever asks for it.
 
@@ -49,29 +49,37 @@ async def _serve(
     credential = world.credential(settings)
     root = endpoint_for(settings, credential).root
     transport = make_transport()
-    file = GatewayFile(settings.data_dir)
+    files = GatewayFiles(settings.data_dir)
     try:
         async with auth_for(session, settings, credential, transport) as auth:
             await auth.fresh_bearer()
             async with Gateway(root, auth, transport, port=port) as gateway:
-                kind = "login" if isinstance(credential, Login) else "key"
-                file.write(
-                    url=gateway.url, key=gateway.key, root=root, id=gateway.id, credential=kind
-                )
+                await files.remove_dead(transport)
+                files.write(gateway.url, gateway.key, root, identity(credential))
                 try:
                     say(f"Gateway to {root} at {gateway.url}, with the {auth.describe()}.")
                     say("`python -m minimax_magic env PROGRAM` shows what to set. Ctrl-C ends it.")
                     sys.stdout.flush()  # whoever waits for these lines may read a pipe
                     await _told_to_stop()
                 finally:
-                    file.remove(gateway.id)
+                    files.remove(gateway.url)
     finally:
         await transport.close()
 
 
 async def _told_to_stop() -> None:
-    """Waits for a termination signal; Ctrl-C cancels instead."""
+    """Waits for a signal to end; Ctrl-C cancels instead."""
     stop = asyncio.Event()
     with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        for number in ending_signals():
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await stop.wait()
+
+
+def ending_signals() -> list[signal.Signals]:
+    """What tells a program to end: a termination, and a terminal that was closed, unless `nohup` has it
+    go on without one."""
+    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return [signal.SIGTERM]
+    return [signal.SIGTERM, hangup]

@@ -72,7 +72,7 @@ class Fail:
         code: MiniMax's number, put behind the message; None leaves it out.
         message: None for the text that goes with the code or the status.
         retry_after: The `Retry-After` header as it is; MiniMax itself sends none.
-        resets_at: For 2056, an ISO time; None for some hours from now.
+        resets_at: For 2056, an ISO time; None for the end of the plan's window.
         once: Fail the first time a body is seen, answer it the second time.
     """
 

@@ -7,10 +7,11 @@ under HTTP 200.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from minimax_magic.simulator.behaviours import Fail, Raw
+from minimax_magic.simulator.quota import window
 
 LOGIN_FAIL = (
     "login fail: Please carry the API secret key in the 'Authorization' field of the request header"
@@ -39,7 +40,7 @@ CODES: dict[int, tuple[int, str]] = {
     2049: (401, "invalid api key"),
     2056: (
         429,
-        "usage limit exceeded, 5-hour usage limit reached for Token Plan Starter (0/0 used)",
+        "usage limit exceeded, 5-hour usage limit reached for Token Plan Plus (0/0 used)",
     ),
     2061: (403, "your current token plan does not support this model"),
 }
@@ -84,8 +85,8 @@ def _text(fail: Fail, status: int, now: datetime) -> str:
     else:
         text = "unknown error"
     if fail.code == 2056 and "resets at" not in text:
-        later = (now + timedelta(hours=2)).replace(minute=0, second=0, microsecond=0)
-        text += f", resets at {fail.resets_at or later.strftime('%Y-%m-%dT%H:%M:%SZ')}"
+        end = window(now)[1].astimezone(UTC)
+        text += f", resets at {fail.resets_at or end.strftime('%Y-%m-%dT%H:%M:%SZ')}"
     return text
 
 

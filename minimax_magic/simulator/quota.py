@@ -75,11 +75,16 @@ def _midnight(now: datetime) -> datetime:
     return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _interval(now: datetime) -> dict[str, int]:
+def window(now: datetime) -> tuple[datetime, datetime]:
+    """When the window of 5 hours began that a moment is in, and when it ends."""
+    now = now.astimezone(BEIJING)
     midnight = _midnight(now)
     start = midnight + (now - midnight) // WINDOW * WINDOW
-    end = min(start + WINDOW, midnight + timedelta(days=1))
-    return _period("", start, end, now)
+    return start, min(start + WINDOW, midnight + timedelta(days=1))
+
+
+def _interval(now: datetime) -> dict[str, int]:
+    return _period("", *window(now), now)
 
 
 def _week(now: datetime) -> dict[str, int]:

@@ -101,10 +101,11 @@ def test_without_network_there_is_no_verdict() -> None:
         base_resp(2013, "invalid params"),
         base_resp(1008, "insufficient balance", 403),
         json_answer({"error": {"message": "insufficient balance (1008)"}}, 403),
+        base_resp(2056, "usage limit exceeded", 429),
         json_answer({}, 402),
         json_answer({"type": "message", "content": []}),
     ],
-    ids=["400", "422", "2013 in 200", "1008 in 403", "1008 in words", "402", "an answer"],
+    ids=["400", "422", "2013 in 200", "1008 in 403", "1008 in words", "2056", "402", "an answer"],
 )
 def test_a_key_is_good_if_something_else_is_wrong(answer: Answer) -> None:
     """A server that complains of parameters or money has accepted the key; one question suffices."""
@@ -150,8 +151,20 @@ def test_a_refusal_inside_a_200_is_one() -> None:
         Answer(403, {"content-type": "text/html"}, (b"<html>Forbidden</html>",)),
         Answer(302, {"location": "https://login.example/"}),
         Answer(200, {"content-type": "text/html"}, (b"<html>Welcome to our hotel</html>",)),
+        json_answer({"status": "fine"}),
     ],
-    ids=["no route", "no route in JSON", "500", "502", "429", "1002", "403", "302", "a login page"],
+    ids=[
+        "no route",
+        "no route in JSON",
+        "500",
+        "502",
+        "429",
+        "1002",
+        "403",
+        "302",
+        "a login page",
+        "JSON",
+    ],
 )
 def test_a_server_may_not_tell(answer: Answer) -> None:
     """Trouble, missing routes and pages of somebody else say nothing of the key."""

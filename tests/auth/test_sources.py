@@ -141,7 +141,7 @@ def test_without_any_key(places: Places) -> None:
         places.find()
     assert caught.value.message == "No MiniMax login and no API key was found."
     assert caught.value.hint == (
-        "Run `%minimax login`; without a notebook set the environment variable "
+        "Run `%minimax login`, or set the environment variable "
         "MINIMAX_API_KEY. `%minimax simulator` tries it without either."
     )
 

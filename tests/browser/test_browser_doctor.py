@@ -46,7 +46,8 @@ def begin(notebook: Any, *, key: str = KEY) -> None:
 
 def test_the_key_is_shown_and_not_saved(open_notebook: Callable[..., Any], setting: str) -> None:
     """The key is on the page only after a click and until it is hidden; the file that is saved
-    meanwhile, with the state of widgets, does not hold it."""
+    meanwhile, with the state of widgets, does not hold it. It can be copied without being shown; a page
+    that has no right to the clipboard shows it, selected."""
     notebook = open_notebook("lab", [setting, REVEAL], SAVE_WIDGETS)
     begin(notebook)
     notebook.run(1)
@@ -68,6 +69,17 @@ def test_the_key_is_shown_and_not_saved(open_notebook: Callable[..., Any], setti
     panel.get_by_role("button", name="Hide").click()
     assert KEY not in notebook.page.content()
     assert shown.count() == 0
+
+    copying = panel.locator(".mm-reveal-copy")
+    for allowed in (True, False):
+        result = "Promise.resolve(window.copied = text)" if allowed else "Promise.reject()"
+        notebook.page.evaluate(f"() => {{navigator.clipboard.writeText = text => {result}}}")
+        copying.get_by_text("Copy", exact=True).wait_for()
+        copying.click()
+        copying.get_by_text("Copied").wait_for()
+        assert shown.count() == (0 if allowed else 1)
+    assert KEY in notebook.page.evaluate("window.copied")
+    assert KEY in notebook.page.evaluate("window.getSelection().toString()")
 
 
 def test_findings_fill_one_output(open_notebook: Callable[..., Any], setting: str) -> None:

@@ -67,7 +67,8 @@ def test_all_checks_in_their_order(sim: Simulator) -> None:
     """Every check has its finding, in the order of the steps from a file to an answer."""
     findings = examine()
     assert [finding.check for finding in findings] == ORDER
-    assert {finding.state for finding in findings} == {"ok", "skipped"}
+    assert {finding.state for finding in findings} == {"ok"}
+    assert verdict(findings).said == "All is well."
     assert verdict(findings).exit_code == 0
     assert all(finding.seconds >= 0 for finding in findings)
 
@@ -88,10 +89,20 @@ def test_the_completion_brings_its_tokens(sim: Simulator) -> None:
     told = [int(facts[f"{name} tokens"]) for name in ("Input", "Output", "Total")]
     assert told[0] + told[1] == told[2] > 0
     first, second = (one for one in sim.requests if one.body and one.body.get("model"))
-    for body in (first.body, second.body):
-        assert {body.get("max_tokens"), body.get("max_completion_tokens")} == {None, 300}
+    for body, most in ((first.body, 300), (second.body, 64)):
+        assert {body.get("max_tokens"), body.get("max_completion_tokens")} == {None, most}
     assert not first.body.get("stream")
     assert second.body["stream"]
+
+
+def test_both_answers_say_what_they_took(sim: Simulator) -> None:
+    """The tokens of the stream are told like those of the whole answer; together they are all that the
+    server counted."""
+    found = see()
+    whole, streamed = dict(found["completion"].facts), dict(found["streaming"].facts)
+    assert f"It took {streamed['Total tokens']} tokens." in found["streaming"].said
+    total = int(whole["Total tokens"]) + int(streamed["Total tokens"])
+    assert total == sim.served.input_tokens + sim.served.output_tokens
 
 
 def test_both_questions_are_booked(sim: Simulator) -> None:
@@ -196,7 +207,7 @@ def test_secrets_are_masked_whoever_says_them(
     """A check that lets a key slip into its words, facts or steps shows none of it."""
 
     async def careless(case: Case) -> Found:
-        key = case.used.secret.get_secret_value()  # type: ignore[union-attr]
+        key = case.in_use.secret.get_secret_value()  # type: ignore[union-attr]
         return Found("failed", f"It is {key}", (("Key", key),), "unauthorized")
 
     checks = tuple(replace(one, ask=careless) if one.name == "clock" else one for one in CHECKS)
@@ -349,7 +360,7 @@ def test_the_kind_of_a_key_is_only_a_hint(env: Callable[..., None], key: str, ki
         ("https://api.minimax.io/anthropic", "ok", "https://api.minimax.io/anthropic/v1/messages"),
         ("https://api.minimax.io/v2", "warning", "nothing below /v2"),
         ("https://platform.minimax.io", "warning", "a web page"),
-        ("https://api.anthropic.com", "warning", "is not MiniMax"),
+        ("https://api.anthropic.com", "failed", "is not MiniMax"),
         ("https://api.minimax.chat/v1", "note", "an old address"),
         ("https://api.minimax.io/anthropic/v1/messages", "note", "a whole endpoint"),
         ("https://gateway.example.com/minimax", "ok", "https://gateway.example.com/minimax/v1/"),
@@ -364,7 +375,7 @@ def test_the_address_and_its_traps(
     finding = see(spend=False, network=network)["endpoint"]
     assert finding.state == state
     assert said in finding.said
-    assert (finding.trouble is not None) == (state == "warning")
+    assert (finding.trouble is not None) == (state in ("warning", "failed"))
 
 
 def test_a_name_and_a_certificate_are_told(env: Callable[..., None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import stat
@@ -11,22 +12,29 @@ from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from desk import FakeNetwork, examine, see, trouble_in
 
+from minimax_magic.auth import probe as probing
 from minimax_magic.auth.bundle_file import BUNDLE_FILE
+from minimax_magic.doctor import checks_account
 from minimax_magic.doctor.checks_account import other_regions
 from minimax_magic.doctor.findings import Finding, verdict
 from minimax_magic.doctor.network import TLSFailed
-from minimax_magic.errors import APIConnectionError, ConfigError
+from minimax_magic.errors import APIConnectionError, APITimeoutError, ConfigError
 from minimax_magic.session import Session
 from minimax_magic.simulator import Simulator
-from minimax_magic.simulator.behaviours import Drop, Fail, Raw, Reply
+from minimax_magic.simulator.behaviours import Drop, Fail, FailMidStream, Raw, Reply
 from minimax_magic.testing import Answer, FakeClock, FakeTransport, json_answer, sse_answer
+from minimax_magic.transport import AiohttpTransport
 from minimax_magic.wire.http import HttpRequest
 
 KEY = "sk-cp-PLANTED-0123456789abcdef"
+REFUSED = json_answer({"error": {"message": "invalid api key (2049)"}}, 401)
+NO_ROUTE = Answer(404, {"content-type": "text/plain"}, (b"404 page not found",))
+NO_MODEL = json_answer({"error": {"message": "no model (2013)"}}, 400)
 PAID_KEY = "sk-api-PLANTED-0123456789abcdef"
 
 
@@ -97,6 +105,41 @@ def test_a_key_with_blanks_in_it_is_no_key(sim: Simulator, env: Callable[..., No
     assert failed(found) == ["credential"]
     assert trouble_in(found["credential"]) == "key_unusable"
     assert "PLANTED" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("your_minimax_api_key_here", "YOUR-API-KEY", "sk-your_key_here", "<your key>", "***"),
+        *("sk-cp-...", "sk-api-***", "sk-xxxxxxxx", "%MINIMAX_API_KEY%", "$KEY", "{{ api_key }}"),
+    ],
+)
+def test_a_placeholder_is_no_key(sim: Simulator, env: Callable[..., None], text: str) -> None:
+    """What examples have in place of a key, or what was masked, is named as that and sent nowhere."""
+    text = text.replace(" ", "_")  # with blanks it is refused as it is
+    env(code_plan_key=text)
+    found = see()
+    assert failed(found) == ["credential"]
+    assert "is a placeholder" in found["credential"].said
+    assert trouble_in(found["credential"]) == "key_unusable"
+    assert not any(one.headers.get("Authorization") for one in sim.requests)
+
+
+def test_a_variable_without_a_value_is_not_missing(
+    sim: Simulator, env: Callable[..., None]
+) -> None:
+    """A variable that is set to nothing is told from one that is not set."""
+    found = see(environ={"MINIMAX_CODING_API_KEY": ""})
+    facts = dict(found["credential"].facts)
+    assert facts["environment MINIMAX_CODING_API_KEY"] == "set, but empty"
+    assert not any("set, but" in value for name, value in facts.items() if "CODING" not in name)
+
+
+def test_the_hint_of_a_damaged_login_is_whole(sim: Simulator, tmp_path: Path) -> None:
+    """What to do about a file that is damaged is not cut off."""
+    (tmp_path / "secrets" / BUNDLE_FILE).write_text("{")
+    (told,) = [value for _, value in see()["credential"].facts if "damaged" in value]
+    assert told.endswith("log in again with `%minimax login`.")
 
 
 # ---------------------------------------------------------------------------- the login's file
@@ -297,17 +340,61 @@ def test_401_on_one_wire_of_a_key_that_the_other_takes(env: Callable[..., None])
     """Where /anthropic refuses what /v1 takes, the key is of the other kind, and the address is told."""
 
     def answer(request: HttpRequest) -> Answer:
-        if "/anthropic/" in request.url:
-            return json_answer({"error": {"message": "invalid api key (2049)"}}, 401)
-        return json_answer({"data": []})
+        if request.url.endswith("/v1/messages"):
+            return REFUSED
+        return json_answer({"error": {"message": "no model (2013)"}}, 400)
 
     env(base_url="https://api.minimax.invalid/anthropic", code_plan_key=PAID_KEY)
     session = Session(make_transport=lambda: FakeTransport(answer))
     finding = see(session, network=FakeNetwork())["authentication"]
     assert trouble_in(finding) == "unauthorized"
-    assert "Another route of this server takes the key (openai_compat)" in finding.said
+    other = "https://api.minimax.invalid/v1/text/chatcompletion_v2"
+    assert f"Another route of this server takes the key: {other}." in finding.said
     assert finding.trouble is not None
     assert finding.trouble.steps[0].startswith("Set base_url to https://api.minimax.invalid ")
+
+
+@pytest.mark.parametrize("path", ["", "/anthropic"])
+def test_401_where_models_are_public(env: Callable[..., None], path: str) -> None:
+    """A list of models that everybody gets is no other route that takes the key."""
+
+    def answer(request: HttpRequest) -> Answer:
+        if request.method == "GET":
+            return json_answer({"data": []})
+        return REFUSED if not path or "/anthropic/" not in request.url else NO_ROUTE
+
+    env(base_url=f"https://gateway.example.com{path}", code_plan_key=PAID_KEY)
+    session = Session(make_transport=lambda: FakeTransport(answer))
+    finding = see(session, network=FakeNetwork())["authentication"]
+    assert trouble_in(finding) == "unauthorized"
+    assert "Another route" not in finding.said
+    assert finding.trouble is not None
+    assert "base_url" not in finding.trouble.causes[0]
+
+
+def test_401_and_another_region_that_cannot_be_asked(
+    sim: Simulator, env: Callable[..., None]
+) -> None:
+    """A region that was not reached is not said to refuse the key."""
+    env(code_plan_key="sk-cp-PLANTED-of-nobody")
+    nobody = f"http://127.0.0.1:{closed_port()}"
+    finding = see(other_roots=lambda root: [nobody])["authentication"]
+    assert ("Other region", f"{nobody} could not be asked") in finding.facts
+
+
+def test_401_and_another_region_whose_plan_is_used_up(
+    sim: Simulator, env: Callable[..., None]
+) -> None:
+    """Who says that nothing is left knows the key."""
+    env(code_plan_key="sk-cp-PLANTED-of-the-other")
+    used_up = json_answer({"base_resp": {"status_code": 2056, "status_msg": "usage limit"}})
+
+    def answer(request: HttpRequest) -> Answer:
+        return used_up if request.url.startswith("https://other.invalid") else REFUSED
+
+    session = Session(make_transport=lambda: FakeTransport(answer))
+    finding = see(session, other_roots=lambda root: ["https://other.invalid"])["authentication"]
+    assert "https://other.invalid takes it" in finding.said
 
 
 # ---------------------------------------------------------------------------- the account
@@ -323,6 +410,153 @@ def test_403_an_empty_account(sim: Simulator, env: Callable[..., None]) -> None:
     assert trouble_in(found["account"]) == "forbidden"
     for part in ("0.00 USD", "$25", "2-3 minutes", "https://platform.minimax.io"):
         assert part in words(found["account"])
+
+
+def asked_at_a_gateway(env: Callable[..., None], answer: Answer, **options: Any) -> Any:
+    """What is found where each request has the same answer."""
+    env(base_url="https://gateway.example.com", code_plan_key=KEY)
+    session = Session(make_transport=lambda: FakeTransport(lambda request: answer))
+    return examine(session, network=FakeNetwork(), **options)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "trouble"),
+    [
+        (403, 1008, "forbidden"),
+        (200, 1008, "forbidden"),
+        (200, 2056, "quota_exceeded"),
+        (429, 2056, "quota_exceeded"),
+    ],
+)
+def test_an_account_that_is_empty_is_found_without_spending(
+    env: Callable[..., None], status: int, code: int, trouble: str
+) -> None:
+    """The key is known and nothing is left: that is no good news, whatever the account's figures say."""
+    words = json_answer({"base_resp": {"status_code": code, "status_msg": "no"}}, status)
+    findings = asked_at_a_gateway(env, words, spend=False)
+    found = {one.check: one for one in findings}
+    assert found["authentication"].state == "note"
+    assert "nothing is left" in found["authentication"].said
+    assert failed(found) == ["account"]
+    assert trouble_in(found["account"]) == trouble
+    assert verdict(findings).exit_code == 1
+
+
+def test_a_plan_that_is_used_up_although_its_figures_are_good(sim: Simulator) -> None:
+    """Figures lag behind: what the server said to the question counts, and they are shown beside it."""
+    used_up = json_answer({"base_resp": {"status_code": 2056, "status_msg": "usage limit"}})
+
+    class UsedUp(AiohttpTransport):
+        async def send(self, request: HttpRequest) -> Any:
+            return used_up if request.method == "POST" else await super().send(request)
+
+    found = see(Session(make_transport=UsedUp), spend=False)
+    assert trouble_in(found["account"]) == "quota_exceeded"
+    assert dict(found["account"].facts)["5 hours"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble", "cause"),
+    [
+        (json_answer({}), "no_answer", ""),
+        (json_answer({"status": "fine"}), "no_answer", ""),
+        (
+            Answer(403, {"content-type": "text/html"}, (b"<h1>Sorry, you have been blocked</h1>",)),
+            "no_answer",
+            "A firewall, a filter or the server's own protection",
+        ),
+        (Answer(403, {}, (b"no",)), "no_answer", "A firewall, a filter"),
+        (NO_ROUTE, "not_found", "gateway.example.com is none of MiniMax's own servers"),
+        (json_answer({"error": {"message": "busy"}}, 529), "overloaded", ""),
+        (json_answer({"error": {"message": "rate limit (1002)"}}, 429), "rate_limited", ""),
+    ],
+    ids=["empty", "other JSON", "blocked", "refused", "no route", "busy", "too many"],
+)
+def test_what_is_no_yes_is_none(
+    env: Callable[..., None], answer: Answer, trouble: str, cause: str
+) -> None:
+    """Whatever else answers than the API, or what does not tell, never makes all well; the likeliest
+    cause comes first."""
+    findings = asked_at_a_gateway(env, answer, spend=False)
+    found = {one.check: one for one in findings}
+    assert failed(found) == ["authentication"]
+    assert trouble_in(found["authentication"]) == trouble
+    assert verdict(findings).exit_code == 1
+    assert found["authentication"].trouble is not None
+    assert cause in found["authentication"].trouble.causes[0]
+
+
+def test_a_busy_server_is_a_warning_where_the_model_answers(env: Callable[..., None]) -> None:
+    """A moment's overload counts no more than a warning once the model has answered."""
+
+    def answer(request: HttpRequest) -> Answer:
+        if not _body(request).get("model"):
+            return json_answer({"error": {"message": "busy"}}, 529)
+        message = {"role": "assistant", "content": "API test successful"}
+        return json_answer({"choices": [{"message": message, "finish_reason": "stop"}]})
+
+    env(base_url="https://gateway.example.com", code_plan_key=KEY)
+    session = Session(make_transport=lambda: FakeTransport(answer))
+    found = see(session, network=FakeNetwork())
+    assert found["authentication"].state == "warning"
+    assert found["completion"].state == "ok"
+
+
+def test_a_server_that_answers_without_end_is_given_up(
+    env: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then is no answer either: after some time it is said to be none."""
+    monkeypatch.setattr(probing, "_LONGEST_S", 0.1)
+
+    class Dripping(Answer):
+        async def chunks(self) -> Any:
+            while True:
+                yield b" "
+                await asyncio.sleep(0.01)
+
+    found = {one.check: one for one in asked_at_a_gateway(env, Dripping(200), spend=False)}
+    assert failed(found) == ["authentication"]
+    assert trouble_in(found["authentication"]) == "silent"
+    assert "did not finish its answer within 0.1 s" in found["authentication"].said
+
+
+def test_a_login_that_cannot_be_renewed_for_silence(
+    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account's server that is silent is not waited for through all attempts to renew a login."""
+    monkeypatch.setattr(checks_account, "_RENEWAL_S", 0.1)
+    bundle(tmp_path, sim, left_s=-60)
+
+    class Slow(AiohttpTransport):
+        async def send(self, request: HttpRequest) -> Any:
+            if request.url.endswith("/oauth/token"):
+                await asyncio.sleep(0.5)
+            return await super().send(request)
+
+    found = see(Session(make_transport=Slow), spend=False)
+    assert failed(found) == ["authentication"]
+    assert trouble_in(found["authentication"]) == "silent"
+    assert "could not be renewed" in found["authentication"].said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        APITimeoutError("gateway.example.com sent nothing for 15 s."),
+        APIConnectionError("gateway.example.com closed the connection without an answer."),
+        APIConnectionError("The connection to gateway.example.com failed: BadStatusLine."),
+    ],
+    ids=["silent", "closed", "garbage"],
+)
+def test_after_a_good_connection_the_internet_is_there(
+    env: Callable[..., None], error: APIConnectionError
+) -> None:
+    """What is wrong after the connection was made is no matter of the network's."""
+    env(base_url="https://gateway.example.com", code_plan_key=KEY)
+    session = Session(make_transport=lambda: FakeTransport(error))
+    finding = see(session, network=FakeNetwork())["authentication"]
+    assert trouble_in(finding) == "silent"
+    assert "Internet" not in words(finding)
 
 
 @pytest.mark.parametrize(
@@ -413,8 +647,9 @@ def test_a_port_where_nobody_listens(env: Callable[..., None]) -> None:
     assert failed(found) == ["tcp"]
     assert trouble_in(found["tcp"]) == "unreachable"
     assert f"port {port}: Connection refused" in found["tcp"].said
-    for part in ("VPN", "firewall", "5-10 minutes"):
-        assert part in words(found["tcp"])
+    assert found["tcp"].trouble is not None
+    assert "No server runs at that port of this machine" in found["tcp"].trouble.causes[0]
+    assert "python -m minimax_magic gateway" in found["tcp"].trouble.steps[0]
     assert found["authentication"].said == "Not asked, since Connection failed."
 
 
@@ -425,7 +660,7 @@ def test_a_host_that_does_not_exist(env: Callable[..., None]) -> None:
     assert failed(found) == ["dns"]
     assert trouble_in(found["dns"]) == "unreachable"
     assert "The name api.minimax.invalid was not found" in found["dns"].said
-    assert "Ask for api.minimax.invalid, port 443" in words(found["dns"])
+    assert "Ask for api.minimax.invalid to be allowed" in words(found["dns"])
 
 
 def test_a_certificate_that_is_not_trusted(env: Callable[..., None]) -> None:
@@ -441,6 +676,52 @@ def test_a_certificate_that_is_not_trusted(env: Callable[..., None]) -> None:
     assert "signed by Sniffing Ltd" in found["tls"].said
     assert "SSL_CERT_FILE" in words(found["tls"])
     assert found["authentication"].state == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("said", "environ", "cause"),
+    [
+        (
+            "self-signed certificate",
+            {"SSL_CERT_FILE": "/no/such.pem"},
+            "SSL_CERT_FILE names a file",
+        ),
+        ("wrong version number", {}, "The server speaks plain http at port 443"),
+        ("the connection was closed", {}, "Something between this machine and the server"),
+    ],
+)
+def test_why_a_connection_is_not_secure(
+    env: Callable[..., None], said: str, environ: dict[str, str], cause: str
+) -> None:
+    """What is known of it comes before what is only likely."""
+    env(base_url="https://api.minimax.invalid", code_plan_key=KEY)
+    refused = TLSFailed(f"The secure connection to api.minimax.invalid failed: {said}.")
+    finding = see(network=FakeNetwork(shown=refused), environ=environ)["tls"]
+    assert trouble_in(finding) == "tls"
+    assert finding.trouble is not None
+    assert finding.trouble.causes[0].startswith(cause)
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause", "step"),
+    [
+        ("407 Proxy Authentication Required", "wants a user and a password", "USER:PASSWORD"),
+        ("403 Forbidden", "The proxy refuses api.minimax.invalid.", "allowed in the proxy"),
+        ("502 Bad Gateway", "does not get through to api.minimax.invalid.", "without the proxy"),
+    ],
+)
+def test_why_a_proxy_lets_nothing_through(
+    env: Callable[..., None], answer: str, cause: str, step: str
+) -> None:
+    """A proxy that answers is running: what it says comes first."""
+    env(base_url="https://api.minimax.invalid", code_plan_key=KEY)
+    refused = APIConnectionError(f"The proxy on the way to x did not ...: it answered {answer}.")
+    network = FakeNetwork(proxy="http://proxy.example:3128", shown=refused)
+    finding = see(network=network)["tls"]
+    assert trouble_in(finding) == "proxy"
+    assert finding.trouble is not None
+    assert cause in finding.trouble.causes[0]
+    assert step in finding.trouble.steps[0]
 
 
 @pytest.mark.parametrize("step", ["addresses", "connected", "shown"])
@@ -494,7 +775,8 @@ def test_a_server_that_redirects(env: Callable[..., None]) -> None:
     transport = FakeTransport(moved)
     env(base_url="https://api.minimax.invalid", code_plan_key=KEY)
     found = see(Session(make_transport=lambda: transport), network=FakeNetwork())
-    assert trouble_in(found["authentication"]) == "not_found"
+    assert trouble_in(found["authentication"]) == "no_answer"
+    assert "login page" in words(found["authentication"])
     assert "redirect (307) to elsewhere.example" in found["authentication"].said
     assert all("elsewhere" not in one.url for one in transport.sent)
 
@@ -505,26 +787,41 @@ def test_a_server_that_redirects(env: Callable[..., None]) -> None:
         (60, "ok", "agree"),
         (200, "warning", "3 minutes ahead of the server's"),
         (-200, "warning", "3 minutes behind the server's"),
-        (7200, "failed", "2 hours ahead of the server's"),
+        (7200, "warning", "2 hours ahead of the server's"),
     ],
 )
 def test_a_clock_that_is_wrong(sim: Simulator, offset: float, state: str, said: str) -> None:
-    """By how much and in which direction; a little is no fault, minutes are a warning."""
+    """By how much and in which direction; a little is no fault, and more is a warning: a key works."""
     finding = see(Session(clock=FakeClock(time.time() + offset)), spend=False)["clock"]
     assert finding.state == state
     assert said in finding.said
     assert trouble_in(finding) == ("clock_skew" if state != "ok" else "")
 
 
+def test_a_wrong_clock_is_a_fault_where_a_login_is_used(sim: Simulator, tmp_path: Path) -> None:
+    """A login's token is taken for over, or not for it, by the clock of this machine."""
+    tokens = sim.account.issue()
+    later = time.time() + 7200
+    bundle(tmp_path, sim, left_s=9000, access_token=tokens.access_token)
+    finding = see(Session(clock=FakeClock(later)), spend=False)["clock"]
+    assert finding.state == "failed"
+
+
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"date": "yesterday"}, {"date": formatdate(0, usegmt=True), "age": "86400"}],
-    ids=["none", "nonsense", "cached"],
+    [
+        {},
+        {"date": "yesterday"},
+        {"date": formatdate(0, usegmt=True), "age": "86400"},
+        {"date": formatdate(0, usegmt=True), "content-type": "text/html; charset=utf-8"},
+    ],
+    ids=["none", "nonsense", "cached", "a page"],
 )
 def test_a_server_that_does_not_tell_the_time(
     env: Callable[..., None], headers: dict[str, str]
 ) -> None:
-    """Without a Date header, with one that is none, or from a cache: nothing is said of the clock."""
+    """Without a Date header, with one that is none, from a cache, or from a page of somebody else:
+    nothing is said of the clock."""
     env(base_url="https://api.minimax.invalid", code_plan_key=KEY)
     session = Session(make_transport=lambda: FakeTransport(Answer(404, headers)))
     finding = see(session, network=FakeNetwork(), spend=False)["clock"]
@@ -535,13 +832,24 @@ def test_a_server_that_does_not_tell_the_time(
 # ---------------------------------------------------------------------------- answers
 
 
-def test_an_answer_without_text_is_a_warning(sim: Simulator) -> None:
-    """Thinking that used up the tokens is told as that, and streaming is asked all the same."""
-    sim.script(Reply("", thinking="Hm. " * 50, finish_reason="length"))
+@pytest.mark.parametrize(
+    ("reason", "state", "trouble", "said"),
+    [
+        ("length", "note", "", "thinking used up the 300 tokens of this test"),
+        ("stop", "warning", "empty_answer", "without any text (stop)"),
+    ],
+)
+def test_an_answer_without_text(
+    sim: Simulator, reason: Any, state: str, trouble: str, said: str
+) -> None:
+    """Thinking that used up the tokens is no fault, silence is a warning; streaming is asked all the
+    same."""
+    sim.script(Reply("", thinking="Hm. " * 50, finish_reason=reason))
     found = see()
-    assert found["completion"].state == "warning"
-    assert trouble_in(found["completion"]) == "no_answer"
-    assert "without any text (length)" in found["completion"].said
+    assert found["completion"].state == state
+    assert trouble_in(found["completion"]) == trouble
+    assert said in found["completion"].said
+    assert "Answer" not in dict(found["completion"].facts)
     assert found["streaming"].state == "ok"
 
 
@@ -552,6 +860,15 @@ def test_a_stream_that_breaks(sim: Simulator) -> None:
     assert failed(found) == ["streaming"]
     assert trouble_in(found["streaming"]) == "stream_broken"
     assert found["streaming"].error == "StreamInterrupted"
+
+
+@pytest.mark.parametrize(("code", "trouble"), [(1008, "forbidden"), (1000, "overloaded")])
+def test_an_error_within_a_stream_is_the_servers(sim: Simulator, code: int, trouble: str) -> None:
+    """What the server itself says in the middle of a stream is not blamed on a proxy."""
+    sim.script(Reply("API test successful"), FailMidStream(3, code))
+    found = see()
+    assert failed(found) == ["streaming"]
+    assert trouble_in(found["streaming"]) == trouble
 
 
 def test_a_stream_that_comes_as_a_whole(sim: Simulator) -> None:
@@ -656,11 +973,14 @@ def test_the_guides_configuration_works(aider: dict[str, str]) -> None:
 
 
 def test_the_test_works_but_aider_fails(aider: dict[str, str]) -> None:
-    """A leftover ANTHROPIC_API_BASE defeats the right address: which wins, and what is asked for."""
+    """A leftover ANTHROPIC_API_BASE defeats the right address: which wins, and what is asked for. It is
+    told once: under Environment, unless a program is asked about, that stumbles over it."""
     aider["ANTHROPIC_API_BASE"] = aider["ANTHROPIC_BASE_URL"].replace("/anthropic", "/v1")
-    found = look(aider)
-    assert found["authentication"].state == "ok"
-    assert found["environment"].state == "warning"
+    assert see(environ=aider, spend=False)["environment"].state == "warning"
+    found = see(environ=aider, program="aider")
+    assert found["completion"].state == "ok"
+    assert found["environment"].state == "note"
+    assert found["environment"].said.endswith("see Program.")
     assert found["program"].state == "failed"
     assert found["program"].said.startswith("The test works, but aider fails: ")
     assert trouble_in(found["program"]) == "base_url_conflict"
@@ -674,6 +994,7 @@ def test_a_missing_model_is_a_warning(aider: dict[str, str]) -> None:
     finding = look(aider)["program"]
     assert finding.state == "warning"
     assert trouble_in(finding) == "missing_model"
+    assert finding.said.startswith("Unless --model is given on the command line, Aider asks for ")
     assert "aider --model anthropic/MiniMax-M2.5" in words(finding)
 
 
@@ -683,7 +1004,12 @@ def test_another_key_than_the_one_that_works(aider: dict[str, str]) -> None:
     finding = look(aider)["program"]
     assert finding.state == "failed"
     assert trouble_in(finding) == "unauthorized"
-    assert "not the key that is used here: look at environment ANTHROPIC_API_KEY" in finding.said
+    assert (
+        "not the key that is used here, but that of environment ANTHROPIC_API_KEY" in finding.said
+    )
+    assert finding.trouble is not None
+    assert finding.trouble.steps[0].startswith("Look at environment ANTHROPIC_API_KEY")
+    assert finding.said.startswith("The key is good, but aider fails: ")  # no model was asked
     assert "PLANTED" not in repr(finding)
 
 
@@ -697,6 +1023,53 @@ def test_a_header_that_the_server_does_not_read(sim: Simulator) -> None:
     finding = look(environ)["program"]
     assert finding.state == "failed"
     assert "sends it as x-api-key" in finding.said
+    assert finding.trouble is not None
+    assert "x-api-key" in finding.trouble.causes[0]
+    assert "gateway" in finding.trouble.steps[0]
+
+
+def test_a_test_that_failed_does_not_work(aider: dict[str, str], sim: Simulator) -> None:
+    """Where the model did not answer, nobody says that the test works."""
+    aider["ANTHROPIC_API_KEY"] = "sk-cp-PLANTED-an-old-one"
+    transport = AiohttpTransport()
+
+    async def send(request: HttpRequest) -> Any:
+        body = json.loads(request.body) if request.body else {}
+        if body.get("model"):
+            return json_answer({"error": {"message": "insufficient balance (1008)"}}, 403)
+        return await transport.send(request)
+
+    fake = SimpleNamespace(send=send, close=transport.close)
+    found = see(Session(make_transport=lambda: fake), environ=aider, program="aider")  # type: ignore[arg-type,return-value]
+    assert found["completion"].state == "failed"
+    assert found["program"].said.startswith("The key is good, but aider fails: ")
+
+
+def test_a_wrong_key_in_a_list_of_aiders_is_tried(aider: dict[str, str]) -> None:
+    """AIDER_API_KEY may hold several keys: the one that Aider would send is asked with."""
+    aider["AIDER_API_KEY"] = "anthropic=sk-api-PLANTED-an-old-one"
+    found = look(aider)
+    assert found["program"].state == "failed"
+    assert dict(found["program"].facts)["Key from"] == "environment AIDER_API_KEY"
+    assert "PLANTED" not in repr(found)
+
+
+def test_the_model_in_aiders_own_file(aider: dict[str, str], tmp_path: Path) -> None:
+    """A model in .aider.conf.yml is as good as a variable, the nearest file's the best of them."""
+    del aider["AIDER_MODEL"]
+    home = tmp_path / "home"
+    home.mkdir()
+    aider["HOME"] = aider["USERPROFILE"] = str(home)
+    (home / ".aider.conf.yml").write_text("model: MiniMax-M2\n")
+    assert trouble_in(look(aider)["program"]) == "missing_model"
+    (tmp_path / ".aider.conf.yml").write_text(
+        "model: anthropic/MiniMax-M3 # ours\ndark-mode: true\n"
+    )
+    finding = look(aider)["program"]
+    assert finding.state == "ok"
+    assert dict(finding.facts)["Model"] == "MiniMax-M3"
+    (tmp_path / ".aider.conf.yml").write_text("model: [\n")
+    assert trouble_in(look(aider)["program"]) == "missing_model"
 
 
 def test_no_key_for_the_program(aider: dict[str, str]) -> None:
@@ -716,7 +1089,95 @@ def test_no_key_is_sent_to_strangers(aider: dict[str, str]) -> None:
     found = see(session, environ=aider, program="anthropic-sdk", spend=False)
     assert found["program"].state == "failed"
     assert "api.anthropic.com" in found["program"].said
+    assert trouble_in(found["program"]) == "base_url_missing"
+    assert "ANTHROPIC_API_BASE" not in words(found["program"])
     assert all("anthropic.com" not in one.url for one in transport.sent)
+
+
+NO_MODEL = json_answer({"error": {"message": "no model (2013)"}}, 400)
+
+
+@pytest.mark.parametrize("base_url", ["https://api.openai.com", "https://api.anthropic.com/v1"])
+def test_no_key_is_sent_to_a_server_of_somebody_else(
+    env: Callable[..., None], base_url: str
+) -> None:
+    """base_url names another company: that is the fault, and nothing is sent there."""
+    env(base_url=base_url, code_plan_key=KEY)
+    transport = FakeTransport(NO_MODEL)
+    environ = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "https://api.openai.com/v1"}
+    session = Session(make_transport=lambda: transport)
+    found = see(session, network=FakeNetwork(), environ=environ, program="openai-sdk")
+    assert "endpoint" in failed(found)
+    assert found["authentication"].state == found["account"].state == "skipped"
+    assert trouble_in(found["endpoint"]) == "config_invalid"
+    assert transport.sent == []
+
+
+def test_the_key_of_another_server_is_not_sent_to_minimax(env: Callable[..., None]) -> None:
+    """A company's gateway has its own key: that is not tried at MiniMax, where LiteLLM would send it."""
+    env(base_url="https://gateway.example.com", code_plan_key=KEY)
+    transport = FakeTransport(NO_MODEL)
+    session = Session(make_transport=lambda: transport)
+    environ = {"MINIMAX_API_KEY": KEY}
+    found = see(session, network=FakeNetwork(), environ=environ, program="litellm", spend=False)
+    finding = found["program"]
+    assert finding.state == "warning"
+    assert "the key of gateway.example.com to api.minimax.io (default): not tried" in finding.said
+    assert trouble_in(finding) == "base_url_missing"
+    assert {urlsplit(one.url).hostname for one in transport.sent} == {"gateway.example.com"}
+
+
+def test_a_gateway_that_is_configured_is_asked_for_a_program(env: Callable[..., None]) -> None:
+    """The configured server gets the key from cells, so that a program may be tried there too."""
+    env(base_url="https://gateway.example.com", code_plan_key=KEY)
+    session = Session(make_transport=lambda: FakeTransport(NO_MODEL))
+    environ = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "https://gateway.example.com/v1"}
+    found = see(session, network=FakeNetwork(), environ=environ, program="openai-sdk", spend=False)
+    assert found["program"].state == "ok", found["program"]
+
+
+@pytest.mark.parametrize("program", ["aider", "anthropic-sdk", "claude-code"])
+def test_a_password_in_an_address_is_not_shown(sim: Simulator, program: str) -> None:
+    """Of another program's address only what is public is told."""
+    there = sim.url.replace("//", "//joe-smith:hunter2@")
+    environ = {
+        "ANTHROPIC_API_KEY": KEY,
+        "ANTHROPIC_BASE_URL": f"{there}/anthropic?token=S3CRETvalue12",
+        "AIDER_MODEL": "anthropic/MiniMax-M2.5",
+        "ANTHROPIC_MODEL": "MiniMax-M2.5",
+    }
+    found = look(environ, program)
+    assert "127.0.0.1" in dict(found["program"].facts)["URL"]
+    for hidden in ("joe-smith", "hunter2", "S3CRET"):
+        assert hidden not in repr(found)
+
+
+def test_keys_of_other_programs_are_not_repeated(sim: Simulator) -> None:
+    """Whatever a server says: passwords in addresses, keys in lists, and keys for other servers."""
+    hidden = ("hunter2pass", "listed-key-0001", "router-key-0002", "token-in-query")
+    environ = {
+        "ANTHROPIC_API_KEY": KEY,
+        "ANTHROPIC_BASE_URL": f"{sim.url}/anthropic",
+        "OPENAI_API_BASE": "https://joe:hunter2pass@proxy.example.com/v1?token=token-in-query",
+        "AIDER_API_KEY": "[gemini=listed-key-0001]",
+        "OPENROUTER_API_KEY": "router-key-0002",
+        "AIDER_MODEL": "anthropic/MiniMax-M2.5",
+    }
+    said = {"error": {"message": f"not {', '.join(hidden)}"}}
+    session = Session(make_transport=lambda: FakeTransport(json_answer(said, 401)))
+    finding = see(session, environ=environ, program="aider", spend=False)["program"]
+    assert "not ***, ***, ***, ***" in finding.said
+    assert not any(one in repr(finding) for one in hidden)
+
+
+def test_a_group_id_is_not_shown(env: Callable[..., None]) -> None:
+    """A server that repeats the id of the account does not bring it into a finding."""
+    env(base_url="https://api.minimax.invalid", code_plan_key=KEY, group_id="1234567890123456")
+    said = {"error": {"message": "no such key in group 1234567890123456"}}
+    session = Session(make_transport=lambda: FakeTransport(json_answer(said, 401)))
+    found = see(session, network=FakeNetwork(), spend=False)
+    assert "no such key in group ***" in found["authentication"].said
+    assert "1234567890123456" not in repr(found)
 
 
 def test_a_program_whose_address_stands_in_a_file(sim: Simulator) -> None:
@@ -724,6 +1185,14 @@ def test_a_program_whose_address_stands_in_a_file(sim: Simulator) -> None:
     finding = look({"OPENAI_API_KEY": KEY, "LLM_MODEL": "m"}, "llm")["program"]
     assert finding.state == "note"
     assert "extra-openai-models.yaml" in finding.said
+
+
+def test_llm_without_a_model_is_told_in_its_own_words(sim: Simulator) -> None:
+    """Its variable and its option, nothing of Aider's."""
+    finding = look({"OPENAI_API_KEY": KEY}, "llm")["program"]
+    assert (finding.state, trouble_in(finding)) == ("warning", "missing_model")
+    assert "llm -m MiniMax-" in words(finding)
+    assert "ider" not in words(finding).replace("provider", "")
 
 
 def test_variables_that_conflict_are_findings_of_their_own(sim: Simulator) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minimax_magic.doctor.findings import Finding, State, verdict
+from minimax_magic.doctor.findings import COMPLETION, Finding, State, verdict
 
 
 def found(*states: State) -> list[Finding]:
@@ -47,9 +47,12 @@ def test_what_was_left_out_is_told() -> None:
     assert said == "All is well, as far as it was checked (1 left out)."
 
 
-def test_warnings_say_that_it_works() -> None:
-    """With warnings alone requests are answered here."""
-    assert verdict(found("ok", "warning")).said == "It works, with 1 warning: TLS."
+def test_warnings_say_that_it_works_if_it_does() -> None:
+    """With warnings alone it works, if the model has answered; else nobody knows."""
+    findings = found("ok", "warning")
+    assert verdict(findings).said == "1 warning: TLS."
+    answered = Finding(COMPLETION, "Completion", "ok", "So.")
+    assert verdict([*findings, answered]).said == "It works, with 1 warning: TLS."
 
 
 def test_a_fact_is_found_by_its_label() -> None:

@@ -235,11 +235,13 @@ def test_issue_connection_error(machine: Machine, base_url: Callable[[], str], c
 
 
 def test_wrong_base_url(machine: Machine) -> None:
-    """A server without that route answers 404: the address that was asked is named."""
+    """A server without that route answers 404: the address that was asked is named, and a better one."""
     examined = machine.doctor(MINIMAX_BASE_URL=f"{machine.simulator.url}/proxy")
     assert examined.exit_code == 1
     assert "not_found" in examined.troubles
     assert "/proxy/" in examined.text
+    # not the address again that has just failed
+    assert f"Set base_url to {machine.simulator.url} alone" in examined.flowing
     assert machine.simulator.unknown_routes
 
 
@@ -271,7 +273,7 @@ def test_the_guides_working_configuration(machine: Machine) -> None:
 
 @pytest.mark.parametrize(
     ("variable", "trouble"),
-    [("ANTHROPIC_API_BASE", "wrong_wire"), ("ANTHROPIC_BASE_URL", "wrong_wire")],
+    [("ANTHROPIC_API_BASE", "base_url_conflict"), ("ANTHROPIC_BASE_URL", "wrong_wire")],
 )
 def test_issue_test_works_but_aider_fails(machine: Machine, variable: str, trouble: str) -> None:
     """The API answers, and Aider would ask for `/v1/v1/messages`: the variable at fault is named."""

@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -114,6 +115,51 @@ def test_an_open_port_is_reached() -> None:
     run(go())
 
 
+def test_a_silent_name_server_holds_nobody_up_at_the_end(tmp_path: Path) -> None:
+    """A look-up that was given up does not keep the program from ending."""
+    code = """
+import asyncio, socket, time
+from minimax_magic.doctor import network
+network.CONNECT_S = 0.1
+socket.getaddrinfo = lambda *_, **__: time.sleep(30)
+try:
+    asyncio.run(network.SystemNetwork().resolve("api.minimax.io", 443))
+except Exception as error:
+    print(error.message)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout == "The name api.minimax.io was not found within 0.1 s.\n"
+    assert done.stderr == ""
+
+
+def test_an_address_that_does_not_answer_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken IPv6 beside a good IPv4 is no fault, as it is none for requests: both are tried."""
+
+    async def go() -> None:
+        loop = asyncio.get_running_loop()
+        connect = loop.sock_connect
+
+        async def half(sock: socket.socket, address: Any) -> None:
+            if sock.family == socket.AF_INET6:
+                await asyncio.Event().wait()
+            await connect(sock, address)
+
+        async def both(host: str, port: int, **_: Any) -> list[Any]:
+            kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+            good = (socket.AF_INET, *kind, ("127.0.0.1", port))
+            return [(socket.AF_INET6, *kind, ("::1", port, 0, 0)), good]
+
+        async with server(silent) as port:
+            monkeypatch.setattr(loop, "sock_connect", half)
+            monkeypatch.setattr(loop, "getaddrinfo", both)
+            await SystemNetwork().connect("api.minimax.invalid", port)
+
+    monkeypatch.setattr(steps, "CONNECT_S", 3.0)
+    run(go())
+
+
 def test_a_closed_port_is_refused() -> None:
     """The system's own word for it is said, with host and port."""
     port = closed_port()
@@ -160,8 +206,9 @@ def test_a_certificate_for_another_name_is_refused(
         async with server(silent, ssl=secure(certificate)) as port:
             await SystemNetwork().handshake("127.0.0.1", port)
 
-    with pytest.raises(TLSFailed, match=r"(?i)mismatch"):
+    with pytest.raises(TLSFailed, match=r"(?i)mismatch") as caught:
         run(go())
+    assert ".." not in caught.value.message
 
 
 def test_a_trusted_certificate_is_shown(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -132,13 +133,26 @@ def test_only_the_platforms_pages_are_links(one: Trouble) -> None:
     assert "a" not in shown.tags
 
 
-def test_colours_are_the_themes() -> None:
-    """There is no style sheet, and every colour is the theme's with a fallback, or a grey that shows on
-    black and on white."""
+def test_colours_show_everywhere() -> None:
+    """There is no style sheet, and no colour is a variable, which JupyterLab takes away in a notebook
+    that is not trusted; each can be told from black and from white."""
     source = page([RESOLVED, REFUSED, ANSWERED])["text/html"]
     assert "<style" not in source
-    for colour in re.findall(r"#[0-9a-f]{3,6}\b", re.sub(r"&#\w+;", "", source)):
-        assert re.search(rf"var\(--jp-[a-z0-9-]+,{colour}\)", source)
+    assert not re.search(r"(?:background|solid)[: ]var\(", source)
+    colours = set(re.findall(r"#[0-9a-f]{6}\b", re.sub(r"&#\w+;", "", source)))
+    assert len(colours) >= 2
+    for colour in colours:
+        linear = [(int(colour[place : place + 2], 16) / 255) ** 2.2 for place in (1, 3, 5)]
+        light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        assert (light + 0.05) / 0.05 > 3
+        assert 1.05 / (light + 0.05) > 2.5
+
+
+def test_the_completions_facts_are_one_table() -> None:
+    """Token counts, cost and what else is known of the answer stand below each other."""
+    shown = page([replace(ANSWERED, facts=(*ANSWERED.facts, ("Cost", "$0.01")))])["text/html"]
+    assert shown.count("grid-template-columns:fit-content") == 1
+    assert shown.index("Total tokens") < shown.index("$0.01")
 
 
 def test_details_of_what_went_well_are_folded() -> None:

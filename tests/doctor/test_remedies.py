@@ -178,7 +178,7 @@ class TestErrors:
         (402, "insufficient balance (1008)", "forbidden"),
         (404, "404 page not found", "not_found"),
         (405, "", "not_found"),
-        (307, "", "not_found"),
+        (307, "", "no_answer"),
         (407, "", "proxy"),
         (400, "invalid params (2013)", "request_rejected"),
         (413, "too large", "request_rejected"),
@@ -224,8 +224,8 @@ class TestErrors:
         (aiohttp.ClientConnectorDNSError(key, OSError(-2, "unknown")), "unreachable"),
         (aiohttp.ClientConnectorError(key, OSError(111, "refused")), "unreachable"),
         (aiohttp.ConnectionTimeoutError(), "unreachable"),
-        (aiohttp.ServerDisconnectedError(), "unreachable"),
-        (OSError("no more files"), "unreachable"),
+        (aiohttp.ServerDisconnectedError(), "silent"),
+        (OSError("no more files"), "silent"),
         (aiohttp.ClientConnectorSSLError(key, ssl.SSLError(1, "bad")), "tls"),
         (aiohttp.ClientConnectorCertificateError(key, ssl.SSLError(1, "self-signed")), "tls"),
         (aiohttp.ClientProxyConnectionError(key, OSError(111, "refused")), "proxy"),
@@ -241,9 +241,12 @@ class TestErrors:
         """Network, TLS and proxy are told apart by the words of the transport."""
         assert trouble_of(transport._unreachable("api.minimax.io", cause)) == name
 
-    def test_silence_is_a_matter_of_the_network(self) -> None:
-        """A server that sends nothing is as good as one that cannot be reached."""
-        assert trouble_of(transport._silent("api.minimax.io", 10.0)) == "unreachable"
+    def test_silence_is_no_matter_of_the_network(self) -> None:
+        """A server that is there and sends nothing: nobody is told to look for the Internet."""
+        assert trouble_of(transport._silent("api.minimax.io", 10.0)) == "silent"
+        late = errors.APITimeoutError("api.minimax.io did not finish its answer within 40 s.")
+        assert trouble_of(late) == "silent"
+        assert "Internet" not in " ".join(trouble("silent").causes)
 
     def test_a_line_that_breaks(self) -> None:
         """A connection that breaks in the answer is a matter of streaming, as is one that just ends."""

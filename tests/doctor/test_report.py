@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from minimax_magic.doctor import report
-from minimax_magic.doctor.findings import ANSWER, COMPLETION, MODEL, TOKENS, Finding
+from minimax_magic.doctor.findings import ANSWER, COMPLETION, MODEL, SIMULATED, TOKENS, Finding
 from minimax_magic.doctor.remedies import TROUBLES, trouble
 
 KEY = "sk-api-0123456789abcdefghij"
@@ -191,6 +192,13 @@ def test_json_is_stable() -> None:
     assert refused["error"] == "CredentialInvalid"
     assert refused["trouble"]["name"] == "unauthorized"
     assert refused["trouble"]["steps"] == list(trouble("unauthorized").told().steps)
+
+
+def test_json_says_whether_a_simulator_answered() -> None:
+    """One finding that says so is enough."""
+    told = replace(RESOLVED, facts=(SIMULATED,))
+    assert report.as_json([ANSWERED])["simulated"] is False
+    assert report.as_json([told, ANSWERED])["simulated"] is True
 
 
 def test_json_says_ok_only_if_all_is_well() -> None:

@@ -59,6 +59,7 @@ def test_the_value(shell: Any) -> None:
     assert (ran.error, ran.out) == (None, "")
     told = shell.ns["told"]
     assert told["ok"] is True
+    assert told["simulated"] is True
     assert [finding["check"] for finding in told["findings"]][:2] == ["config", "credential"]
     assert shell.run("%minimax doctor --no-spend --json").value["exit_code"] == 0
 

@@ -48,6 +48,21 @@ def test_env_in_all_shells(shell: Any, shell_name: str) -> None:
     assert KEY in ran.out
 
 
+def test_env_says_how_the_key_is_shown(shell: Any) -> None:
+    """Without `--reveal` the text names it, and with it nothing is said of a mask."""
+    assert "--reveal gives all of it" in shell.run("%minimax env openai-sdk").out
+    assert "masked" not in shell.run("%minimax env openai-sdk --reveal").out
+
+
+def test_env_with_the_notebooks_simulator(shell: Any) -> None:
+    """Who tries it without a key gets an environment, too, since no gateway reaches that simulator."""
+    shell.run("%minimax simulator")
+    ran = shell.run("%minimax env aider --shell sh")
+    shell.run("%minimax simulator off")
+    assert ran.error is None
+    assert "export ANTHROPIC_BASE_URL=" in ran.out
+
+
 def test_env_of_a_model(shell: Any) -> None:
     """`--model` goes before the model of the settings."""
     assert "anthropic/MiniMax-M2.1" in shell.run("%minimax env aider --model MiniMax-M2.1").out
@@ -58,6 +73,7 @@ def test_env_of_a_model(shell: Any) -> None:
     [
         ("env", "for which program? %minimax env aider|litellm|"),
         ("env emacs", "%minimax env knows aider, litellm,"),
+        ("env claude", "not 'claude' (did you mean claude-code?)."),
         ("env variables", "To ask: %minimax -- env variables"),
         ("env aider --shell fish", "--shell is one of sh, powershell, cmd, dotenv, not 'fish'."),
         ("env aider --show", "%minimax env has no option --show."),

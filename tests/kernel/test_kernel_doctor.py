@@ -109,6 +109,9 @@ def test_env_and_what_is_saved(planted: Kernel, sim: Simulator) -> None:
     result = ok(planted.run("%minimax env openai-sdk --shell sh --reveal"))
     masked, panel = result.displays
     assert "OPENAI_API_KEY" in masked["text/plain"]
+    assert "the button below gives all of it" in masked["text/plain"]
+    assert "--reveal" not in masked["text/plain"]
+    assert "A click selects" not in masked["text/html"]  # its command line may be wanted alone
     assert "A button shows the key here" in panel["text/plain"]
     comm_id = panel["application/vnd.jupyter.widget-view+json"]["model_id"]
     assert KEY not in json.dumps([m for _, m in planted.seen], default=str)

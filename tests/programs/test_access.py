@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from minimax_magic.errors import (
     CredentialInvalid,
     CredentialsMissing,
 )
-from minimax_magic.programs.access import Access, access, own_access, takes_x_api_key
+from minimax_magic.programs.access import Access, access, identity, own_access, takes_x_api_key
 from minimax_magic.programs.gateway import Gateway
-from minimax_magic.programs.gateway_file import GatewayFile
+from minimax_magic.programs.gateway_file import GatewayFiles
 from minimax_magic.session import Session
 from minimax_magic.simulator import Simulator
 from minimax_magic.testing import Answer, FakeAuth, FakeTransport, json_answer
@@ -112,25 +113,64 @@ def test_a_login_needs_a_running_gateway() -> None:
 
 @pytest.mark.usefixtures("with_login")
 def test_a_login_is_reached_through_the_running_gateway(sim: Simulator, tmp_path: Path) -> None:
-    """The gateway of the file is given, if it leads to the same server and still runs."""
+    """One of a file is given, if it leads to the same server with the same login and still runs."""
 
     async def run() -> None:
         upstream = FakeTransport(json_answer({}))
-        file = GatewayFile(tmp_path / "data")
+        files = GatewayFiles(tmp_path / "data")
+        session = Session()
+        ours = identity(session.world.credential(session.settings()))
         async with Gateway(sim.url, FakeAuth(), upstream) as gateway:
-            told = {"key": gateway.key, "id": gateway.id, "credential": "login"}
-            file.write(url=gateway.url, root=sim.url, **told)
-            at = await access(Session())
-            assert (at.root, at.key, at.server) == (gateway.url, gateway.key, sim.url)
+            url, key = gateway.url, gateway.key
+            files.write(url, key, sim.url, ours)
+            at = await access(session)
+            assert (at.root, at.key, at.server) == (url, key, sim.url)
             assert (at.gateway, at.kind) == (True, "login")
-            file.write(url=gateway.url, root="https://api.minimax.io", **told)
+            files.write(url, key, "https://api.minimax.io", ours)
             with pytest.raises(ConfigError, match=r"one for https://api\.minimax\.io is running"):
-                await access(Session())
-            file.write(url=gateway.url, root=sim.url, **told)
+                await access(session)
+            files.write(url, key, sim.url, "login /another/project/secrets/bundle.json")
+            with pytest.raises(
+                ConfigError, match="one with another credential than that of secrets"
+            ):
+                await access(session)
+            files.write(url, key, sim.url, ours)
         with pytest.raises(ConfigError, match="renews it"):
-            await access(Session())
+            await access(session)
 
     asyncio.run(run())
+
+
+def test_a_gateway_of_another_key_is_passed_over(env: Env, sim: Simulator, tmp_path: Path) -> None:
+    """Data folders are the user's, for all projects: whose key is sent is whose account pays. Of two
+    gateways the one with this key is taken, also where it is not the newest."""
+    env(base_url=sim.url, api_key=sim.key)
+
+    async def run() -> None:
+        files = GatewayFiles(tmp_path / "data")
+        upstream = FakeTransport(json_answer({}))
+        async with (
+            Gateway(sim.url, FakeAuth(), upstream) as ours,
+            Gateway(sim.url, FakeAuth(), upstream) as theirs,
+        ):
+            files.write(theirs.url, theirs.key, sim.url, "key sk-api-of-another-project")
+            with pytest.raises(ConfigError, match="another credential") as told:
+                await access(Session(), header="x-api-key")
+            assert theirs.key not in str(told.value)
+            files.write(ours.url, ours.key, sim.url, f"key {sim.key}")
+            os.utime(files.path(ours.url), (1, 1))
+            at = await access(Session(), header="x-api-key")
+            assert (at.root, at.key) == (ours.url, ours.key)
+            assert sim.key not in files.path(ours.url).read_text()
+
+    asyncio.run(run())
+
+
+def test_a_busy_server_is_no_reason_for_a_gateway(env: Env, sim: Simulator) -> None:
+    """What it takes cannot be said then, so the key is given as it is."""
+    env(base_url=sim.url, api_key=sim.key)
+    busy = FakeTransport(json_answer({}, 529))
+    assert found(header="x-api-key", transport=busy).root == sim.url
 
 
 @pytest.mark.usefixtures("with_key")
@@ -154,6 +194,10 @@ def test_a_program_that_sends_x_api_key_may_need_a_gateway(env: Env, accepts: bo
         (json_answer({"error": {"message": "carry the key in Authorization (1004)"}}, 401), False),
         (json_answer({"error": {"message": "insufficient balance (1008)"}}, 403), True),
         (Answer(404, {}, (b"404 page not found",)), None),
+        (json_answer({"base_resp": {"status_code": 1004, "status_msg": "login fail"}}), False),
+        (json_answer({"base_resp": {"status_code": 2049, "status_msg": "invalid key"}}), False),
+        (Answer(307, {"location": "/"}), None),
+        (json_answer({}, 408), None),
         (json_answer({}, 429), None),
         (json_answer({}, 529), None),
     ],

@@ -17,7 +17,13 @@ import pytest
 
 import minimax_magic
 from minimax_magic.auth.bundle_file import BUNDLE_FILE
-from minimax_magic.errors import ConfigError, CredentialInvalid
+from minimax_magic.errors import (
+    ConfigError,
+    CredentialInvalid,
+    InsufficientBalance,
+    MinimaxError,
+    QuotaExceeded,
+)
 from minimax_magic.masked import MaskedStr
 from minimax_magic.pricing import BUILT_IN
 from minimax_magic.programs.access import Access
@@ -25,6 +31,7 @@ from minimax_magic.programs.aider import aider_variables, banner, find_aider, ru
 from minimax_magic.programs.aider_models import model_in, model_metadata
 from minimax_magic.session import Session
 from minimax_magic.simulator import Simulator
+from minimax_magic.testing import Answer, FakeTransport, json_answer
 
 posix = pytest.mark.skipif(os.name != "posix", reason="the fake Aider is a script for sh")
 KEY = "sk-api-of-the-simulator"
@@ -117,6 +124,19 @@ def sim(fake: FakeAider, env: Env) -> Iterator[Simulator]:
         yield simulator
 
 
+def at_a_gateway() -> Access:
+    return Access(
+        root="http://127.0.0.1:5000",
+        key=MaskedStr("mm-gateway-secret"),
+        kind="login",
+        source="secrets/minimax_token_plan.json",
+        model="MiniMax-M2.5",
+        region="global",
+        server="https://api.minimax.io",
+        gateway=True,
+    )
+
+
 def log_in(sim: Simulator, folder: Path) -> None:
     tokens = sim.account.issue()
     bundle = {
@@ -137,12 +157,23 @@ def log_in(sim: Simulator, folder: Path) -> None:
 def test_it_gets_address_key_and_model(fake: FakeAider, sim: Simulator) -> None:
     """The guide's working configuration; the key is in no argument and no file."""
     assert fake.run("--yes-always", "a file.py") == 0
-    assert fake.args[:4] == ["--yes-always", "a file.py", "--model", "anthropic/MiniMax-M2.5"]
+    assert fake.args[:2] == ["--model", "anthropic/MiniMax-M2.5"]
+    assert fake.args[-2:] == ["--yes-always", "a file.py"]
     assert fake.variables["ANTHROPIC_BASE_URL"] == f"{sim.url}/anthropic"
     assert fake.variables["ANTHROPIC_API_KEY"] == KEY
     assert KEY not in " ".join(fake.args)
     assert KEY not in fake.file("--env-file") + fake.file("--model-metadata-file")
     assert sim.served.requests == 0, "nothing was spent"
+
+
+@posix
+def test_files_behind_dashes_of_aider_stay_files(fake: FakeAider, sim: Simulator) -> None:
+    """Ours are options although Aider's arguments have a `--`; what is behind that names no model."""
+    theirs = ["--message", "hi", "--", "greet.py", "--model", "gpt-4o", "--env-file"]
+    assert fake.run(*theirs) == 0
+    assert fake.args[-len(theirs) :] == theirs
+    assert "--env-file" in fake.args[: -len(theirs)]
+    assert fake.args[fake.args.index("--model") + 1] == "anthropic/MiniMax-M2.5"
 
 
 @posix
@@ -183,30 +214,40 @@ def test_a_dotenv_file_is_overruled(fake: FakeAider, sim: Simulator) -> None:
     """Aider loads ours after every .env; the key is referred to, not written."""
     fake.run()
     lines = dict(line.split("=", 1) for line in fake.file("--env-file").splitlines())
-    assert lines["ANTHROPIC_API_BASE"] == ""
-    assert lines["ANTHROPIC_BASE_URL"] == f"{sim.url}/anthropic"
     name = lines["ANTHROPIC_API_KEY"].removeprefix("${").removesuffix("}")
     assert fake.variables[name] == KEY
 
 
 @posix
-def test_a_file_of_variables_that_was_named_is_loaded(fake: FakeAider, sim: Simulator) -> None:
-    """It stays the last one; the address then comes by --set-env."""
-    fake.run("--env-file", "theirs.txt")
-    assert fake.args.count("--env-file") == 1
-    assert f"ANTHROPIC_BASE_URL={sim.url}/anthropic" in fake.args
-    assert "ANTHROPIC_API_BASE=" in fake.args
+@pytest.mark.parametrize("theirs", [[], ["--env-file", "x"], ["--env-fil=x"]], ids=str)
+def test_the_address_is_an_option(fake: FakeAider, sim: Simulator, theirs: list[str]) -> None:
+    """--set-env beats a set-env of .aider.conf.yml or of a .env; a file that was named stays the last
+    one that is loaded."""
+    fake.run(*theirs)
+    assert " ".join(fake.args).count("--env-fil") == 1
+    set_env = [fake.args[place + 1] for place, arg in enumerate(fake.args) if arg == "--set-env"]
+    assert set_env == ["ANTHROPIC_API_BASE=", f"ANTHROPIC_BASE_URL={sim.url}/anthropic"]
 
 
-@posix
-def test_a_proxy_is_not_asked_for_this_machine(
-    fake: FakeAider, sim: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the address is on this machine, NO_PROXY names it beside what was there."""
-    monkeypatch.setenv("NO_PROXY", "example.com")
-    fake.run()
-    assert fake.variables["NO_PROXY"] == "example.com,127.0.0.1"
-    assert fake.variables["no_proxy"].endswith("127.0.0.1")
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, "127.0.0.1"),
+        ({"NO_PROXY": ".corp.example"}, ".corp.example,127.0.0.1"),
+        ({"NO_PROXY": ".old.example", "no_proxy": ".corp.example"}, ".corp.example,127.0.0.1"),
+    ],
+)
+def test_a_proxy_is_not_asked_for_this_machine(before: dict[str, str], after: str) -> None:
+    """Where the address is on this machine, both names have it beside what counted before."""
+    variables = aider_variables(at_a_gateway(), before)
+    assert (variables["NO_PROXY"], variables["no_proxy"]) == (after, after)
+
+
+def test_no_proxy_for_anything_stays_so() -> None:
+    """A star with something beside it would be no star any more."""
+    variables = aider_variables(at_a_gateway(), {"NO_PROXY": "*"})
+    assert variables["NO_PROXY"] == "*"
+    assert "no_proxy" not in variables
 
 
 @posix
@@ -221,10 +262,11 @@ def test_limits_and_prices_are_given(fake: FakeAider, sim: Simulator, env: Env) 
 
 
 @posix
-def test_metadata_that_was_named_stays(fake: FakeAider, sim: Simulator) -> None:
+@pytest.mark.parametrize("theirs", ["--model-metadata-file=mine.yml", "--model-meta=mine.yml"])
+def test_metadata_that_was_named_stays(fake: FakeAider, sim: Simulator, theirs: str) -> None:
     """--model-metadata-file of the arguments is not replaced."""
-    fake.run("--model-metadata-file=mine.yml")
-    assert [arg for arg in fake.args if "metadata" in arg] == ["--model-metadata-file=mine.yml"]
+    fake.run(theirs)
+    assert [arg for arg in fake.args if "-meta" in arg] == [theirs]
 
 
 @posix
@@ -265,6 +307,7 @@ def test_a_model_of_the_arguments_is_kept(fake: FakeAider, sim: Simulator) -> No
         (["--model", "anthropic/MiniMax-M2"], "MiniMax-M2"),
         (["x", "--model=anthropic/my-own"], "my-own"),
         (["--weak-model", "gpt-4o", "--message", "hi"], None),
+        (["--message", "hi", "--", "--model", "gpt-4o", "--sonnet"], None),
         ([], None),
     ],
 )
@@ -283,6 +326,7 @@ def test_models_that_arguments_name(args: list[str], model: str | None) -> None:
         (["--model", "gpt-4o"], "gpt-4o is not a model of MiniMax"),
         (["--model"], "not followed by a model"),
         (["--sonnet"], "--sonnet makes Aider ask"),
+        (["--sonn"], "--sonn makes Aider ask"),
     ],
 )
 def test_models_that_do_not_reach_minimax(args: list[str], said: str) -> None:
@@ -290,6 +334,25 @@ def test_models_that_do_not_reach_minimax(args: list[str], said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         model_in(args)
     assert said in str(refused.value)
+
+
+@posix
+def test_our_option_is_no_way_around_that(fake: FakeAider, sim: Simulator, tmp_path: Path) -> None:
+    """Neither --model before the `--` nor the model of an agent may have another route."""
+    agents = tmp_path / "config" / "agents.d"
+    agents.mkdir()
+    (agents / "ana.yaml").write_text(
+        "agents:\n  - id: ana\n    model: {provider: minimax, model: minimax/MiniMax-M3}\n"
+    )
+    for options, said in (
+        ({"model": "minimax/MiniMax-M2.5"}, "--model anthropic/MiniMax-M2.5"),
+        ({"model": "openai/gpt-4o"}, "not a model of MiniMax"),
+        ({"agent": "ana"}, "--model anthropic/MiniMax-M3"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            fake.run(**options)
+        assert said in str(refused.value)
+    assert not fake.started
 
 
 @posix
@@ -317,7 +380,10 @@ def test_a_server_of_bearers_is_reached_through_a_gateway(
         assert sim.served.requests == 1
         assert fake.variables["ANTHROPIC_BASE_URL"] != f"{sim.url}/anthropic"
         assert fake.variables["ANTHROPIC_API_KEY"] != KEY
-        assert f"a gateway to {sim.url}" in "\n".join(fake.lines)
+        told = "\n".join(fake.lines)
+        assert f"a gateway to {sim.url}" in told
+        assert "in place of sk-api-... from environment MINIMAX_API_KEY" in told
+        assert KEY not in fake.variables.values(), "nor do commands that Aider starts see it"
 
 
 @posix
@@ -341,6 +407,39 @@ def test_a_wrong_key_does_not_start_it(fake: FakeAider, sim: Simulator, env: Env
     env(api_key="sk-api-wrong")
     with pytest.raises(CredentialInvalid):
         fake.run()
+    assert not fake.started
+
+
+NO_HEADER = json_answer({"error": {"message": "carry the API secret key (1004)"}}, 401)
+NO_MONEY = json_answer({"error": {"message": "insufficient balance (1008)"}}, 403)
+NO_QUOTA = json_answer({"base_resp": {"status_code": 2056, "status_msg": "usage limit exceeded"}})
+
+
+@posix
+@pytest.mark.parametrize(
+    ("answers", "login", "error"),
+    [
+        ([NO_MONEY], False, InsufficientBalance),
+        ([NO_QUOTA], False, QuotaExceeded),
+        ([NO_HEADER, NO_MONEY], False, InsufficientBalance),
+        ([NO_QUOTA], True, QuotaExceeded),
+    ],
+    ids=["balance", "quota", "through a gateway", "login"],
+)
+def test_an_empty_account_does_not_start_it(
+    fake: FakeAider,
+    sim: Simulator,
+    tmp_path: Path,
+    answers: list[Answer],
+    login: bool,
+    error: type[MinimaxError],
+) -> None:
+    """Aider would take that for a fault of the line, and ask again for ever."""
+    if login:
+        log_in(sim, tmp_path)
+    with pytest.raises(error) as told:
+        fake.run(make_transport=lambda: FakeTransport(*answers))
+    assert told.value.hint
     assert not fake.started
 
 
@@ -372,8 +471,8 @@ sys.exit(code)
 @posix
 @pytest.mark.parametrize(
     ("number", "to_both", "code"),
-    [(signal.SIGINT, True, 99), (signal.SIGTERM, False, 128 + signal.SIGTERM)],
-    ids=["Ctrl-C", "termination"],
+    [(2, True, 99), (15, False, 128 + 15), (1, False, 128 + 1)],
+    ids=["Ctrl-C", "termination", "hangup"],
 )
 def test_signals_end_aider_and_then_us(
     fake: FakeAider,
@@ -434,24 +533,14 @@ def test_a_missing_aider_is_told_with_how_to_install_it(env: Env, tmp_path: Path
         find_aider({"PATH": str(tmp_path)})
     for way in ("uv tool install", "pipx install", "before 3.13"):
         assert way in told.value.hint
-    with pytest.raises(ConfigError, match="MINIMAX_AIDER names nowhere"):
-        find_aider({"PATH": str(tmp_path), "MINIMAX_AIDER": "nowhere"})
+    for wrong in ("nowhere", "/x/o'brien/aider", '""'):
+        with pytest.raises(ConfigError, match=f"MINIMAX_AIDER names {wrong}"):
+            find_aider({"PATH": str(tmp_path), "MINIMAX_AIDER": wrong})
 
 
 def test_a_login_is_named_in_the_banner_and_no_key_shown() -> None:
     """Through a gateway neither its key nor anything of the login is shown."""
-    at = Access(
-        root="http://127.0.0.1:5000",
-        key=MaskedStr("mm-gateway-secret"),
-        kind="login",
-        source="secrets/minimax_token_plan.json",
-        model="MiniMax-M2.5",
-        region="global",
-        server="https://api.minimax.io",
-        gateway=True,
-    )
-    told = "\n".join(banner(at))
+    told = "\n".join(banner(at_a_gateway()))
     assert "secrets/minimax_token_plan.json" in told
     assert "https://api.minimax.io" in told
     assert "mm-gateway-secret" not in told
-    assert aider_variables(at, {})["NO_PROXY"] == "127.0.0.1"

@@ -8,7 +8,8 @@ from minimax_magic.errors import ConfigError
 from minimax_magic.masked import MaskedStr
 from minimax_magic.messages import ApiFlavor
 from minimax_magic.programs.environment import ProgramEnvironment, environment_for, header_of
-from minimax_magic.programs.routing import PROGRAMS, conflicts, route
+from minimax_magic.programs.names import PROGRAMS
+from minimax_magic.programs.routing import conflicts, route
 
 ROOT = "https://api.minimax.io"
 KEY = "sk-cp-abcdefghijklmnop"
@@ -101,7 +102,8 @@ def test_llm_gets_a_file() -> None:
     """It has no variable for the address: a file beside its database names it."""
     env = made("llm", environ={"LLM_USER_PATH": "/home/me/llm"})
     (file,) = env.files
-    assert (file.name, file.place) == ("extra-openai-models.yaml", "/home/me/llm")
+    assert file.name == "extra-openai-models.yaml"
+    assert "LLM_USER_PATH" in file.place
     assert f'api_base: "{ROOT}/v1"' in file.text
     assert "api_key_name: minimax" in file.text
     assert KEY not in file.text
@@ -133,6 +135,43 @@ def test_a_gateway_is_used_as_any_other_server() -> None:
     env = made("openai-sdk", root="http://127.0.0.1:49152", key="local")
     values = {variable.name: variable.value for variable in env.variables}
     assert values == {"OPENAI_BASE_URL": "http://127.0.0.1:49152/v1", "OPENAI_API_KEY": "local"}
+    assert "http://127.0.0.1:49152 is on this machine" in env.notes[-1]
+    aider = made("aider", root="http://127.0.0.1:49152")
+    assert not [one for one in aider.notes if "x-api-key" in one]  # it takes any header
+
+
+@pytest.mark.parametrize(
+    ("environ", "root", "expected"),
+    [
+        ({}, "http://127.0.0.1:1", {}),
+        ({"NO_PROXY": "a.example"}, "http://127.0.0.1:1", {}),
+        ({"HTTP_PROXY": "http://p:1"}, ROOT, {}),
+        ({"HTTP_PROXY": "http://p:1"}, "http://127.0.0.1:1", {"NO_PROXY": "127.0.0.1"}),
+        ({"all_proxy": "http://p:1"}, "http://localhost:1", {"NO_PROXY": "localhost"}),
+        (
+            {"https_proxy": "http://p:1", "NO_PROXY": ".corp.example"},
+            "http://127.0.0.1:1",
+            {"NO_PROXY": ".corp.example,127.0.0.1"},
+        ),
+        (
+            {"http_proxy": "http://p:1", "NO_PROXY": "a", "no_proxy": "b"},
+            "http://127.0.0.1:1",
+            {"no_proxy": "b,127.0.0.1"},
+        ),
+        ({"http_proxy": "http://p:1", "NO_PROXY": "a, 127.0.0.1"}, "http://127.0.0.1:1", {}),
+        ({"http_proxy": "http://p:1", "NO_PROXY": "*"}, "http://127.0.0.1:1", {}),
+    ],
+)
+def test_a_proxy_is_not_asked_for_this_machine(
+    environ: dict[str, str], root: str, expected: dict[str, str]
+) -> None:
+    """Where a proxy is set, an address of this machine is added to the list that counts, with the
+    reason; nothing that was on it is lost."""
+    for program in PROGRAMS:
+        env = made(program, root=root, environ=environ)
+        found = [one for one in env.variables if one.name.lower() == "no_proxy"]
+        assert {one.name: one.value for one in found} == expected
+        assert all("proxy is set" in one.why and not one.secret for one in found)
 
 
 @pytest.mark.parametrize(

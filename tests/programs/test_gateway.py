@@ -8,16 +8,18 @@ import json
 import logging
 import os
 import stat
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
+from yarl import URL
 
 from minimax_magic.errors import APIConnectionError, APITimeoutError, ConfigError, CredentialInvalid
 from minimax_magic.programs.gateway import Gateway
-from minimax_magic.programs.gateway_file import GatewayFile
+from minimax_magic.programs.gateway_file import NONCE_HEADER, PROOF_HEADER, GatewayFiles, proof
 from minimax_magic.simulator import Reply, Simulator
 from minimax_magic.testing import Answer, FakeAuth, FakeTransport, json_answer, sse_answer
 from minimax_magic.transport import AiohttpTransport, HttpResponse
@@ -52,13 +54,18 @@ class Program:
         method: str = "POST",
         body: bytes = b"{}",
         key: str | None = None,
-        **headers: Any,
+        headers: Sequence[tuple[str, str]] = (),
+        **more: Any,
     ) -> Got:
-        named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
+        named = CIMultiDict([(name.replace("_", "-"), str(value)) for name, value in more.items()])
+        named.extend(headers)
         if key != "":
             named.setdefault("x-api-key", key or self.gateway.key)
         async with self.http.request(
-            method, f"{self.gateway.url}{path}", data=io.BytesIO(body), headers=named
+            method,
+            URL(f"{self.gateway.url}{path}", encoded=True),
+            data=io.BytesIO(body),
+            headers=named,
         ) as response:
             return Got(response.status, response.headers, await response.read())
 
@@ -95,7 +102,7 @@ def test_a_request_goes_on_with_the_bearer_and_nothing_of_the_program() -> None:
         path=f"{MESSAGES}?beta=true",
         body=b'{"a": 1}',
         anthropic_version="2023-06-01",
-        anthropic_beta="tools",
+        headers=[("anthropic-beta", "tools"), ("anthropic-beta", "files")],
         content_type="application/json",
         user_agent="aider",
         cookie="secret=1",
@@ -117,7 +124,7 @@ def test_a_request_goes_on_with_the_bearer_and_nothing_of_the_program() -> None:
         "content-type": "application/json",
         "accept": "*/*",
         "anthropic-version": "2023-06-01",
-        "anthropic-beta": "tools",
+        "anthropic-beta": "tools, files",
         "accept-encoding": "identity",
     }
 
@@ -164,6 +171,14 @@ def test_a_wrong_key_is_the_gateways(path: str, shape: dict[str, str]) -> None:
         ({"path": "/v1/%2e%2e/account/query_balance", "method": "GET"}, 404),
         ({"path": "/v1/..%2faccount/query_balance", "method": "GET"}, 404),
         ({"path": "/v1x/models", "method": "GET"}, 404),
+        ({"path": "/anthropic/..;/account", "method": "GET"}, 404),
+        ({"path": "/v1/.%2e;a=b/account", "method": "GET"}, 404),
+        ({"path": "/v1/..%5caccount", "method": "GET"}, 404),
+        ({"path": "/anthropic/%252e%252e/account", "method": "GET"}, 404),
+        ({"path": "/v1/%00", "method": "GET"}, 404),
+        ({"path": "/v1//models", "method": "GET"}, 404),
+        ({"path": "/", "x_minimax_nonce": "1", "host": "rebound.example.com"}, 403),
+        ({"content_encoding": "gzip", "body": b"no gzip"}, 400),
         ({"method": "PUT"}, 405),
         ({"method": "PATCH"}, 405),
         ({"method": "OPTIONS"}, 204),
@@ -180,7 +195,7 @@ def test_what_is_not_let_through(asked: dict[str, str], status: int) -> None:
     assert got.status == status
     assert not transport.sent
     assert not [name for name in got.headers if name.lower().startswith("access-control")]
-    if status in (403, 404):
+    if status in (400, 403, 404):
         assert got.body.count(b"\n") == 1
         assert got.json["error"]["message"]
 
@@ -293,8 +308,15 @@ def test_a_redirect_is_not_followed_nor_passed_on() -> None:
 def test_other_errors_pass_as_they_are() -> None:
     """Status, Retry-After and words of the server reach the program."""
     words = {"error": {"message": "rate limit (1002)"}}
-    got = ask_once(FakeTransport(json_answer(words, 429, retry_after="3")))
-    assert (got.status, got.json, got.headers["Retry-After"]) == (429, words, "3")
+    told = {
+        "retry-after": "3",
+        "retry-after-ms": "2900",
+        "x-should-retry": "false",
+        "anthropic-ratelimit-tokens-remaining": "0",
+    }
+    got = ask_once(FakeTransport(json_answer(words, 429, **told)))
+    assert (got.status, got.json) == (429, words)
+    assert {name: got.headers.get(name) for name in told} == told
 
 
 # ----------------------------------------------------------------------------------- streaming
@@ -485,12 +507,10 @@ def test_a_taken_port_is_told() -> None:
     through(FakeTransport(json_answer({})), FakeAuth(), use)
 
 
-def written(folder: Path, gateway: Gateway) -> GatewayFile:
-    file = GatewayFile(folder)
-    file.write(
-        url=gateway.url, key=gateway.key, root=gateway.root, id=gateway.id, credential="login"
-    )
-    return file
+def written(folder: Path, gateway: Gateway) -> GatewayFiles:
+    files = GatewayFiles(folder)
+    files.write(gateway.url, gateway.key, gateway.root, "key k")
+    return files
 
 
 def test_a_running_gateway_is_found_by_its_file(tmp_path: Path) -> None:
@@ -499,26 +519,61 @@ def test_a_running_gateway_is_found_by_its_file(tmp_path: Path) -> None:
     async def run() -> None:
         transport = AiohttpTransport()
         async with Gateway(ROOT, FakeAuth(), FakeTransport(json_answer({}))) as gateway:
-            file = written(tmp_path, gateway)
-            found = await file.running(transport)
-            assert found is not None
+            files = written(tmp_path, gateway)
+            (found,) = await files.running(transport)
             assert (found.url, found.key, found.root) == (gateway.url, gateway.key, ROOT)
+            assert found.sends("key k")
+            assert not found.sends("key l")
             assert str(gateway.key) not in repr(found)
             if os.name == "posix":
-                assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+                assert stat.S_IMODE(files.path(gateway.url).stat().st_mode) == 0o600
             port = int(gateway.url.rpartition(":")[2])
-        assert await file.running(transport) is None, "killed: the file is left"
+        assert await files.running(transport) == [], "killed: the file is left"
         another = Gateway(ROOT, FakeAuth(), FakeTransport(json_answer({})), port=port)
         async with another:
-            assert await file.running(transport) is None, "somebody else is at the port"
-            written(tmp_path, another)
-            file.remove(gateway.id)
-            assert file.read() is not None, "it is another gateway's by now"
-            file.remove(another.id)
-            assert not file.path.exists()
+            assert await files.running(transport) == [], "somebody else is at the port"
+            assert files.read(), "looking removes nothing"
+            await files.remove_dead(transport)
+            assert not files.read()
         await transport.close()
 
     asyncio.run(run())
+
+
+def test_two_gateways_have_a_file_each(tmp_path: Path) -> None:
+    """The end of one leaves the other to be found; of two the one that was started last comes first."""
+
+    async def run() -> None:
+        transport = AiohttpTransport()
+        async with Gateway(ROOT, FakeAuth(), FakeTransport(json_answer({}))) as first:
+            files = written(tmp_path, first)
+            os.utime(files.path(first.url), (1, 1))
+            async with Gateway(ROOT, FakeAuth(), FakeTransport(json_answer({}))) as second:
+                written(tmp_path, second)
+                await files.remove_dead(transport)
+                urls = [found.url for found in await files.running(transport)]
+                assert urls == [second.url, first.url]
+                files.remove(second.url)
+            assert [found.url for found in await files.running(transport)] == [first.url]
+        await transport.close()
+
+    asyncio.run(run())
+
+
+def test_only_who_knows_the_key_can_say_that_it_is_the_gateway(tmp_path: Path) -> None:
+    """What is told to anybody who asks is of no use for another question, and is no part of the key."""
+    assert proof("key", "1") != proof("key", "2") != proof("another", "2")
+
+    async def use(program: Program) -> None:
+        head = {"path": "/", "method": "HEAD", "body": b"", "key": ""}
+        got = await program.ask(**head, headers=[(NONCE_HEADER, "1")])
+        assert got.headers[PROOF_HEADER] == proof(program.gateway.key, "1")
+        assert PROOF_HEADER not in (await program.ask(**head)).headers
+        # a program that repeats what it was told once
+        squatter = FakeTransport(Answer(204, {PROOF_HEADER: got.headers[PROOF_HEADER]}))
+        assert await written(tmp_path, program.gateway).running(squatter) == []
+
+    through(FakeTransport(json_answer({})), FakeAuth(), use)
 
 
 @pytest.mark.parametrize(
@@ -526,13 +581,12 @@ def test_a_running_gateway_is_found_by_its_file(tmp_path: Path) -> None:
 )
 def test_a_file_of_anything_else_is_no_gateway(tmp_path: Path, text: str) -> None:
     """A damaged file is as good as none."""
-    file = GatewayFile(tmp_path)
-    file.path.write_text(text)
-    assert file.read() is None
+    (tmp_path / "gateway-1.json").write_text(text)
+    assert GatewayFiles(tmp_path).read() == []
 
 
 def test_a_file_that_names_another_machine_is_no_gateway(tmp_path: Path) -> None:
     """No program is ever sent away from this machine."""
-    file = GatewayFile(tmp_path)
-    file.write(url="http://example.com:80", key="k", root=ROOT, id="1", credential="key")
-    assert file.read() is None
+    files = GatewayFiles(tmp_path)
+    files.write("http://example.com:80", "k", ROOT, "key k")
+    assert files.read() == []

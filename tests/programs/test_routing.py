@@ -9,7 +9,8 @@ import pytest
 
 from minimax_magic.doctor.remedies import trouble
 from minimax_magic.errors import ConfigError
-from minimax_magic.programs.routing import PROGRAMS, conflicts, route
+from minimax_magic.programs.names import PROGRAMS
+from minimax_magic.programs.routing import conflicts, route
 
 ROOT = "https://api.minimax.io"
 CHINA = "https://api.minimaxi.com"
@@ -93,7 +94,7 @@ def test_an_empty_variable_is_none_for_litellm_but_an_address_for_the_sdk() -> N
     """An empty ANTHROPIC_API_BASE gives way; an empty ANTHROPIC_BASE_URL breaks Anthropic's SDK."""
     assert route("litellm", {**GOOD, "ANTHROPIC_API_BASE": ""}, model=MODEL).problems == ()
     found = route("anthropic-sdk", {"ANTHROPIC_BASE_URL": "", "ANTHROPIC_API_KEY": "k"})
-    assert (found.url, found.problems[0].trouble) == ("", "base_url_conflict")
+    assert (found.url, found.problems[0].trouble) == ("", "base_url_missing")
 
 
 def test_litellm_can_be_told_to_take_the_address_as_it_is() -> None:
@@ -250,12 +251,72 @@ def test_the_sdks_read_one_variable_each() -> None:
     """OPENAI_API_BASE and ANTHROPIC_API_BASE are LiteLLM's alone, so that the key goes elsewhere."""
     found = route("openai-sdk", {"OPENAI_API_BASE": f"{ROOT}/v1", "OPENAI_API_KEY": "k"})
     assert found.url == "https://api.openai.com/v1/chat/completions"
-    assert [problem.trouble for problem in found.problems] == ["base_url_conflict"]
+    assert [problem.trouble for problem in found.problems] == ["base_url_missing"]
+    assert found.problems[0].step == f"Set OPENAI_BASE_URL to {ROOT}/v1."
     found = route("anthropic-sdk", {"ANTHROPIC_API_BASE": f"{ROOT}/anthropic"})
     assert found.url == "https://api.anthropic.com/v1/messages"
     assert "ANTHROPIC_BASE_URL is not set" in found.problems[0].said
     right = {"OPENAI_BASE_URL": f"{ROOT}/v1", "OPENAI_API_KEY": "k"}
     assert route("openai-sdk", right, root=ROOT).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("program", "environ", "trouble_name", "step"),
+    [
+        (
+            "openai-sdk",
+            {"OPENAI_API_KEY": "k"},
+            "base_url_missing",
+            f"Set OPENAI_BASE_URL to {ROOT}/v1.",
+        ),
+        ("claude-code", {}, "base_url_missing", f"Set ANTHROPIC_BASE_URL to {ROOT}/anthropic."),
+        ("claude-code", GOOD, "missing_model", "Set ANTHROPIC_MODEL to {model}."),
+        (
+            "llm",
+            {},
+            "missing_model",
+            "Set LLM_MODEL to {model}, or start it with `llm -m {model}`.",
+        ),
+        (
+            "openai-sdk",
+            {"OPENAI_BASE_URL": f"{ROOT}/anthropic"},
+            "wrong_wire",
+            f"Set OPENAI_BASE_URL to {ROOT}/v1.",
+        ),
+        (
+            "litellm",
+            {"MINIMAX_API_KEY": "k", "MINIMAX_API_BASE": f"{ROOT}/anthropic"},
+            "wrong_wire",
+            f"Set MINIMAX_API_BASE to {ROOT}/v1.",
+        ),
+        (
+            "litellm",
+            {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": ROOT},
+            "wrong_wire",
+            f"Set ANTHROPIC_BASE_URL to {ROOT}/anthropic.",
+        ),
+        (
+            "anthropic-sdk",
+            {**GOOD, "ANTHROPIC_API_KEY": "sk-ant-x"},
+            "stale_token",
+            "Set ANTHROPIC_API_KEY to your MiniMax key, or remove it.",
+        ),
+        (
+            "anthropic-sdk",
+            {"ANTHROPIC_BASE_URL": f"{CHINA}/anthropic", "ANTHROPIC_API_KEY": "k"},
+            "unauthorized",
+            f"Set ANTHROPIC_BASE_URL to {ROOT}/anthropic.",
+        ),
+    ],
+)
+def test_what_mends_a_conflict_is_about_its_own_variable(
+    program: str, environ: dict[str, str], trouble_name: str, step: str
+) -> None:
+    """The first step names the variable of the program in question, and no other program."""
+    problem = route(program, environ, root=ROOT).problems[0]
+    assert (problem.trouble, problem.step) == (trouble_name, step)
+    if problem.cause and program != "aider":
+        assert "Aider" not in problem.cause
 
 
 def test_openai_base_url_beats_api_base_in_litellm() -> None:
@@ -267,7 +328,10 @@ def test_openai_base_url_beats_api_base_in_litellm() -> None:
     }
     found = route("litellm", environ, model="openai/MiniMax-M2.5")
     assert found.url == "https://proxy.example.com/v1/chat/completions"
-    assert troubles(environ) == ["base_url_conflict"]
+    (conflict,) = conflicts(environ, root=ROOT)
+    assert conflict.trouble == "base_url_conflict"
+    assert "ANTHROPIC" not in conflict.cause + conflict.step
+    assert conflict.step.startswith("Remove OPENAI_BASE_URL")
 
 
 def test_llm_is_decided_by_a_file() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import minimax_magic
 from minimax_magic.errors import ConfigError
 from minimax_magic.programs.scripts import write_scripts
 
@@ -24,7 +25,7 @@ def fake_python(folder: Path, name: str = "python3", *, installed: bool = True) 
     path = folder / name
     told = shlex.quote(str(folder / "told"))
     path.write_text(
-        f'#!/bin/sh\nif [ "$1" = -c ]; then exit {0 if installed else 1}; fi\n'
+        f'#!/bin/sh\nif [ "$1 $2" = "-P -c" ]; then exit {0 if installed else 1}; fi\n'
         f'for word in "$@"; do echo "$word" >> {told}; done\nexit 7\n'
     )
     path.chmod(0o755)
@@ -50,7 +51,7 @@ def test_two_scripts_are_written(tmp_path: Path) -> None:
     assert lines[0] == b"@echo off"
     assert b"\n" not in b"".join(lines)
     assert f'set "PYTHON_FOR_MINIMAX={sys.executable}"'.encode() in lines
-    assert b'"%PYTHON_FOR_MINIMAX%" -m minimax_magic aider -- %*' in lines
+    assert b'"%PYTHON_FOR_MINIMAX%" -P -m minimax_magic aider -- %*' in lines
     if os.name == "posix":
         assert stat.S_IMODE(shell.stat().st_mode) == 0o755
 
@@ -67,10 +68,26 @@ def test_the_script_calls_the_command_with_all_arguments(tmp_path: Path) -> None
     """Arguments arrive as they were given, and the exit code comes back."""
     python = fake_python(tmp_path / "it's a folder")
     shell, _ = write_scripts(tmp_path, python=str(python))
-    done = started(shell, "--message", "two words", "$HOME", "")
+    args = ["--message", "two words", "$HOME", ""]
+    done = started(shell, *args)
     assert done.returncode == 7, done.stderr
     told = (python.parent / "told").read_text().split("\n")[:-1]
-    assert told == ["-m", "minimax_magic", "aider", "--", "--message", "two words", "$HOME", ""]
+    assert told == ["-P", "-m", "minimax_magic", "aider", "--", *args]
+
+
+@posix
+def test_code_of_the_folder_is_not_run(tmp_path: Path) -> None:
+    """A repository may have a file of the name of a module that Python looks for."""
+    for name in ("minimax_magic", "aiohttp", "argparse"):
+        (tmp_path / f"{name}.py").write_text("print('CODE OF THE FOLDER')")
+    shell, _ = write_scripts(tmp_path)
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "MINIMAX_AIDER": "nowhere"}
+    environ["PYTHONPATH"] = str(Path(minimax_magic.__file__).parent.parent)
+    done = subprocess.run(
+        [shell], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+    assert done.stderr.startswith("MINIMAX_AIDER names nowhere")
 
 
 @posix

@@ -66,7 +66,7 @@ def test_the_printed_text_and_command_line_work(
     sim.script(Reply("It works", thinking=""))
     env = environment_for(program, root=sim.url, key=sim.key, model=MODEL, environ=LEFT_OVER)
     text = written(env, "sh", reveal=True)
-    (command,) = [line[4:] for line in text.splitlines() if line.startswith("#   python ")]
+    (command,) = [line[6:] for line in text.splitlines() if line.startswith(": #   python ")]
     assert typed(text + command, LEFT_OVER, bin_folder).strip() == "It works"
     (received,) = sim.requests
     assert received.path == PATHS[program]
@@ -78,10 +78,11 @@ def test_the_printed_text_and_command_line_work(
     assert (found.header, found.problems) == (header_of(program), ())
 
 
-def test_the_masked_text_has_no_key_that_works(sim: Simulator, bin_folder: Path) -> None:
-    """Evaluated by mistake it is refused as any wrong key is, and nothing is spent."""
-    env = environment_for("openai-sdk", root=sim.url, key=sim.key, model=MODEL)
+@pytest.mark.parametrize("program", sorted(PATHS))
+def test_the_masked_text_changes_nothing(sim: Simulator, bin_folder: Path, program: str) -> None:
+    """Evaluated by mistake it neither replaces a good key nor sends another one here."""
+    env = environment_for(program, root=sim.url, key=sim.key, model=MODEL)
     text = written(env, "sh", reveal=False)
-    with pytest.raises(AssertionError, match="AuthenticationError"):
-        typed(f"{text}\n{shlex.join(env.command)}", {}, bin_folder)
-    assert sim.served.output_tokens == 0
+    assert typed(f"{text}\nexport -p", LEFT_OVER, bin_folder) == typed(
+        "export -p", LEFT_OVER, bin_folder
+    )

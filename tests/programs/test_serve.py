@@ -15,8 +15,8 @@ import pytest
 
 import minimax_magic
 from minimax_magic.errors import ConfigError, CredentialsMissing
-from minimax_magic.programs.gateway_file import GatewayFile, RunningGateway
-from minimax_magic.programs.serve import serve
+from minimax_magic.programs.gateway_file import GatewayFiles, RunningGateway
+from minimax_magic.programs.serve import ending_signals, serve
 from minimax_magic.session import Session
 from minimax_magic.simulator import Simulator
 from minimax_magic.transport import AiohttpTransport
@@ -37,10 +37,10 @@ def sim(env: Callable[..., None]) -> Iterator[Simulator]:
         yield simulator
 
 
-def find(folder: Path) -> RunningGateway | None:
-    async def run() -> RunningGateway | None:
+def find(folder: Path) -> list[RunningGateway]:
+    async def run() -> list[RunningGateway]:
         transport = AiohttpTransport()
-        found = await GatewayFile(folder).running(transport)
+        found = await GatewayFiles(folder).running(transport)
         await transport.close()
         return found
 
@@ -48,11 +48,13 @@ def find(folder: Path) -> RunningGateway | None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="ends it by a signal")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "termination"])
+@pytest.mark.parametrize("number", [2, 15, 1], ids=["Ctrl-C", "termination", "hangup"])
 def test_it_serves_until_it_is_told_to_stop(
     sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """It says where it listens but not its key, is found by its file, and leaves nothing behind."""
+    """It says where it listens but not its key, is found by its file, and leaves nothing behind, also
+    of a gateway that was killed."""
+    GatewayFiles(tmp_path / "data").write("http://127.0.0.1:9", "k", sim.url, "key k")
     package = str(Path(minimax_magic.__file__).parent.parent)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
     with subprocess.Popen(
@@ -69,13 +71,24 @@ def test_it_serves_until_it_is_told_to_stop(
         process.send_signal(number)
         rest, wrong = process.communicate(timeout=20)
         guard.cancel()
-    assert found is not None, wrong
-    assert (found.root, found.credential, found.pid) == (sim.url, "key", process.pid)
-    assert f"Gateway to {sim.url} at {found.url}" in lines
-    assert found.key not in lines + rest + wrong
+    assert len(found) == 1, wrong
+    assert found[0].root == sim.url
+    assert found[0].sends(f"key {KEY}")
+    assert f"Gateway to {sim.url} at {found[0].url}" in lines
+    assert found[0].key not in lines + rest + wrong
     assert KEY not in lines + rest + wrong
     assert (process.returncode, rest, wrong) == (0, "", "")
-    assert not GatewayFile(tmp_path / "data").path.exists()
+    assert not [*(tmp_path / "data").glob("gateway*")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such signal")
+def test_nohup_is_respected() -> None:
+    """A hangup that is ignored stays so."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in ending_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_without_a_credential_it_does_not_start(env: Callable[..., None]) -> None:
@@ -89,4 +102,4 @@ def test_a_taken_port_leaves_no_file(sim: Simulator, tmp_path: Path) -> None:
     port = int(sim.url.rpartition(":")[2])
     with pytest.raises(ConfigError, match=f"port {port}"):
         serve(Session(), port=port)
-    assert not GatewayFile(tmp_path / "data").path.exists()
+    assert not GatewayFiles(tmp_path / "data").read()

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ import pytest
 from minimax_magic.errors import ConfigError
 from minimax_magic.masked import MaskedStr
 from minimax_magic.programs.environment import ProgramEnvironment, Variable, environment_for
-from minimax_magic.programs.routing import PROGRAMS
-from minimax_magic.programs.shells import SHELLS, usual_shell, written
+from minimax_magic.programs.names import PROGRAMS, SHELLS, usual_shell
+from minimax_magic.programs.shells import written
 
 KEY = "sk-cp-abcdefghijklmnop"
 HOSTILE = (
@@ -96,6 +97,67 @@ def test_sh_text_can_be_sourced_from_a_file(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == (KEY, "")
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_sh_text_can_be_pasted_where_comments_are_none(program: str) -> None:
+    """zsh, the usual shell of macOS, takes a comment that is typed or pasted for a command; bash does
+    without interactive_comments. Neither complains, and all is set."""
+    env = made(program)
+    text = written(env, "sh", reveal=True)
+    names = [variable.name for variable in env.variables]
+    show = f'exec "{sys.executable}" -c "$SHOW" {" ".join(names)}\n'
+    environ = {"SHOW": SHOW, "PATH": os.environ["PATH"], "PS1": "", "PS2": "open> "}
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
+    done = subprocess.run(
+        ["bash", "--norc", "--noediting", "-i"],
+        input=f"shopt -u interactive_comments\n{text}{show}",
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        start_new_session=True,  # an interactive shell takes the terminal of these tests otherwise
+    )
+    assert json.loads(done.stdout) == {one.name: one.value for one in env.variables}
+    assert "not found" not in done.stderr
+    assert "open>" not in done.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_comments_have_nothing_special(shell: str, program: str) -> None:
+    """No sentence has a quote or the like in it, so that none loses one: shells that have no comments
+    where people type would take it, and a batch file looks at remarks, too."""
+    env = made(
+        program, environ={"LLM_USER_PATH": "/it's", "http_proxy": "x"}, root="http://[::1]:1"
+    )
+    said = [one.why for one in env.variables] + [why for _, why in env.unset]
+    said += [*made(program).notes, *(file.place for file in env.files)]
+    assert not [one for one in said if set(one) & set("`'\"$%&|<>^;()[]{}*?!\\")]
+    for hostile in ("it's `id` $(id); a & b | %PATH%", "line\nbreak"):
+        env = replace(made(), notes=(hostile,))
+        (*_, last) = written(env, shell, reveal=True).splitlines()
+        assert not set(last) & set("'`$();&|%")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_masked_text_sets_nothing(shell: str, program: str) -> None:
+    """All of it is comments: it would set a key to asterisks, or send another key to this address."""
+    lines = written(made(program), shell, reveal=False).splitlines()
+    assert not [one for one in lines if one and not one.startswith(("# ", "rem "))]
+    assert f"{lines[1].split()[0]} The key is masked, so nothing is set here: --reveal" in lines[1]
+    told = written(made(program), shell, reveal=False, revealed_by="ask Anna")
+    assert "nothing is set here: ask Anna." in told
+    assert "--reveal" not in told
+
+
+def test_one_reason_stands_once() -> None:
+    """Variables with the same reason follow each other below it."""
+    text = written(made("claude-code"), "sh", reveal=True)
+    assert text.count("in every role") == 1
+    assert "export ANTHROPIC_MODEL=MiniMax-M2.5\nexport ANTHROPIC_SMALL_FAST_MODEL=" in text
+
+
 def test_powershell_doubles_every_kind_of_single_quote() -> None:
     """In single quotes nothing else is special, but typographic quotes count as well."""
     text = written(with_values(*HOSTILE), "powershell", reveal=True)
@@ -117,18 +179,6 @@ def test_cmd_quotes_for_a_batch_file() -> None:
     assert 'set "GONE="\n' in text
     both = written(with_values('a"&calc'), "cmd", reveal=True)
     assert 'set V0=a^"^&calc\n' in both
-
-
-def test_cmd_comments_have_nothing_special() -> None:
-    """A batch file looks at percent signs and ampersands in remarks, too."""
-    for program in PROGRAMS:
-        remarks = [
-            line
-            for line in written(made(program), "cmd", reveal=False).splitlines()
-            if line.startswith("rem") and not line.startswith("rem   ")
-        ]
-        assert remarks
-        assert not [line for line in remarks if set(line) & set("%&|<>^")]
 
 
 def dotenv(text: str) -> dict[str, str]:
@@ -211,8 +261,8 @@ def test_the_key_is_masked_unless_it_is_to_be_shown(shell: str, program: str) ->
 def test_every_line_is_a_comment_or_about_one_variable(shell: str, program: str) -> None:
     """Each reason is there, and the command line is, but as a comment."""
     env = made(program)
-    text = written(env, shell, reveal=False)
-    remark = "rem" if shell == "cmd" else "#"
+    text = written(env, shell, reveal=True)
+    remark = {"sh": ": #", "cmd": "rem"}.get(shell, "#")
     lines = [line for line in text.splitlines() if line and not line.startswith(remark)]
     names = [variable.name for variable in env.variables]
     if shell != "dotenv":
@@ -231,9 +281,20 @@ def test_every_line_is_a_comment_or_about_one_variable(shell: str, program: str)
 def test_the_command_line_is_quoted_for_its_shell() -> None:
     """Only words that need it."""
     assert "#   aider --model anthropic/MiniMax-M2.5\n" in written(made(), "sh", reveal=False)
-    litellm = made("litellm")
-    assert "python -c 'import litellm; print(" in written(litellm, "powershell", reveal=False)
-    assert 'python -c "import litellm; print(' in written(litellm, "cmd", reveal=False)
+    for shell in SHELLS:  # Python code, with single quotes in it, reads the same everywhere
+        text = written(made("openai-sdk"), shell, reveal=False)
+        assert 'python -c "import openai; print(' in text
+        assert "(model='MiniMax-M2.5', messages" in text
+    for shell in ("sh", "powershell"):  # where double quotes would let something through
+        quoted = written(replace(made(), command=("x", "it's $HOME")), shell, reveal=False)
+        assert '"it' not in quoted
+
+
+def test_what_only_one_of_them_needs_to_say() -> None:
+    """A batch file is not what is typed, and of these programs only Aider loads a .env itself."""
+    assert "rem Aider with MiniMax, for a batch file.\n" in written(made(), "cmd", reveal=True)
+    assert "only if something loads" not in written(made(), "dotenv", reveal=True)
+    assert "only if something loads" in written(made("openai-sdk"), "dotenv", reveal=True)
 
 
 def test_the_usual_shell_is_that_of_the_system() -> None:

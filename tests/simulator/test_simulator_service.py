@@ -8,6 +8,7 @@ import json
 import socket
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -180,12 +181,17 @@ def test_a_fail_with_status_200_has_base_resp(sim: Simulator, http_client: Any) 
 
 
 def test_2056_says_when_it_resets(sim: Simulator, http_client: Any) -> None:
-    """The plan's window is 429 with an ISO time in the message, ours or a given one."""
+    """The plan's window is 429 with an ISO time in the message: a given one, or that at which the
+    account says that the window ends. Both name one plan."""
     sim.script(Fail(code=2056, resets_at="2026-05-15T15:00:00Z"), Fail(code=2056))
     given = http_client.chat("Hi")
     assert given.status == 429
     assert given.json["error"]["message"].endswith("resets at 2026-05-15T15:00:00Z (2056)")
-    assert "resets at 20" in http_client.chat("Hi").json["error"]["message"]
+    said = http_client.chat("Hi").json["error"]["message"]
+    left = http_client.ask("GET", "/v1/token_plan/remains").json
+    end = datetime.fromtimestamp(left["model_remains"][0]["end_time"] / 1000, UTC)
+    assert f"resets at {end:%Y-%m-%dT%H:%M:%SZ}" in said
+    assert left["current_subscribe_title"].removesuffix(" (simulated)") in said
 
 
 def test_529_has_no_code_and_no_http_code(sim: Simulator, http_client: Any) -> None:

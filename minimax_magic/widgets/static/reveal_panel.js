@@ -21,26 +21,29 @@ function button(text, className, onClick) {
   return made;
 }
 
-// Whether the text is in the clipboard now. If not it is selected in `holder`, ready for Ctrl+C.
-async function copy(text, holder) {
+// Whether the text is in the clipboard now.
+async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // no permission, or a page without https, which has no `navigator.clipboard`
-    const range = document.createRange();
-    range.selectNodeContents(holder);
-    const selection = window.getSelection();
-    selection.removeAllRanges();
-    selection.addRange(range);
-    return document.execCommand("copy");
+    return false; // no permission, or a page without https, which has no `navigator.clipboard`
   }
+}
+
+// The older way, for text that is on the page. If it fails the text is selected, ready for Ctrl+C.
+function copySelected(holder) {
+  const range = document.createRange();
+  range.selectNodeContents(holder);
+  const selection = window.getSelection();
+  selection.removeAllRanges();
+  selection.addRange(range);
+  return document.execCommand("copy");
 }
 
 function render({ model, el }) {
   const page = crypto.getRandomValues(new Uint32Array(2)).join("-"); // which view asks
   const text = node("pre", "mm-reveal-text");
-  text.tabIndex = 0; // it scrolls, also by keys
   const said = node("span", "mm-reveal-said");
   said.setAttribute("role", "status");
   let wanted; // what the text is asked for: to "show" or to "copy" it
@@ -53,7 +56,7 @@ function render({ model, el }) {
   );
   // without showing it, too: somebody may be looking over one's shoulder
   const copying = button("Copy", "mm-reveal-copy", () =>
-    text.isConnected ? copyText(text.textContent) : ask("copy"),
+    text.isConnected ? copyText({ text: text.textContent }) : ask("copy"),
   );
   copying.setAttribute("aria-live", "polite");
   const panel = node("div", "mm-reveal", node("div", "mm-reveal-row", toggle, copying, said));
@@ -96,8 +99,14 @@ function render({ model, el }) {
     tick();
   }
 
-  async function copyText(secret) {
-    copying.textContent = (await copy(secret, text)) ? "Copied" : "Press Ctrl+C";
+  async function copyText(content) {
+    let done = await copy(content.text);
+    if (!panel.isConnected) return;
+    if (!done) {
+      if (!text.isConnected) show(content); // only what is on the page can be selected
+      done = copySelected(text);
+    }
+    copying.textContent = done ? "Copied" : /Mac/.test(navigator.platform) ? "Press ⌘C" : "Press Ctrl+C";
     clearTimeout(copied);
     copied = setTimeout(() => (copying.textContent = "Copy"), COPIED_MS);
   }
@@ -107,9 +116,8 @@ function render({ model, el }) {
     const what = wanted;
     wanted = undefined;
     clearTimeout(unanswered);
-    // a page without a clipboard has to show what is to be copied
-    if (what === "show" || !navigator.clipboard) show(content);
-    if (what === "copy") copyText(content.text);
+    if (what === "show") show(content);
+    else copyText(content);
   }
 
   model.on("msg:custom", receive);
