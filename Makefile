@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 QUICKSTART := notebooks/01_quickstart.ipynb
 
-.PHONY: demo lab test lint types notebooks tables bench programs clean
+.PHONY: demo lab test lint types notebooks tables bench programs checked clean
 
 demo: .venv/.notebook  ## run the quickstart against the simulator and print what streams
 	$(BIN)/python notebooks/demo.py $(QUICKSTART)
@@ -15,8 +15,13 @@ demo: .venv/.notebook  ## run the quickstart against the simulator and print wha
 lab: .venv/.notebook  ## open the quickstart in JupyterLab
 	$(BIN)/jupyter lab $(QUICKSTART)
 
-test: lint types .venv-ipykernel6/.done programs  ## everything that CI runs
+test: checked  ## everything that CI runs
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# side by side: installing takes longest
+checked:
+	@$(MAKE) --no-print-directory -j4 \
+	  lint types .venv-ipykernel6/.done .venv-aider/.done .venv-litellm/.done
 
 lint: .venv/.test
 	$(BIN)/ruff check .
@@ -59,8 +64,7 @@ clean:
 # Programs that use the same key are tested for real, each in an environment of its own, since they pin
 # what they need. Where one cannot be installed its tests are skipped with the reason, and the next
 # `make test` tries again.
-programs:
-	@$(MAKE) --no-print-directory -j2 .venv-aider/.done .venv-litellm/.done
+programs: .venv-aider/.done .venv-litellm/.done
 
 .venv-%/.done:
 	@rm -rf .venv-$*; mkdir -p .venv-$*

@@ -18,7 +18,8 @@ from minimax_magic.simulator import Fail, Silence, Simulator
 
 pytestmark = pytest.mark.kernel
 
-KEY = "sk-cp-PLANTED-0123456789abcdefghijklmnop"
+# not the one of test_kernel_login, which looks for its own in the history of the same kernel
+KEY = "sk-cp-DOCTORED-0123456789abcdefghijklm"
 
 
 @pytest.fixture
