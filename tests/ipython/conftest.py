@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import sys
@@ -99,6 +100,8 @@ def bare_shell(
     shell = Shell(capsys)
     yield shell
     magics.unload(shell.ip)
+    # else each lives on, and collects all garbage once more when the tests are over: that took minutes
+    atexit.unregister(shell.ip.atexit_operations)
 
 
 @pytest.fixture
