@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -52,6 +53,24 @@ class Transport(Protocol):
     async def send(self, request: HttpRequest) -> HttpResponse: ...
 
     async def close(self) -> None: ...
+
+
+async def start_of(response: HttpResponse, most_bytes: int) -> bytes:
+    """The beginning of a body: what goes on after so many bytes is not waited for. Closes the answer.
+
+    Raises:
+        APIConnectionError: The line broke, or went silent.
+    """
+    body = b""
+    try:
+        async with aclosing(response.chunks()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > most_bytes:
+                    break
+    finally:
+        response.close()
+    return body
 
 
 class AiohttpTransport:

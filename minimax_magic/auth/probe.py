@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -27,7 +26,7 @@ from minimax_magic.errors import (
     RequestRejected,
     ServerError,
 )
-from minimax_magic.transport import HttpResponse, Transport
+from minimax_magic.transport import Transport, start_of
 from minimax_magic.wire.failures import (
     error_from_response,
     error_from_words,
@@ -109,7 +108,7 @@ async def _asked(request: HttpRequest, secret: str, transport: Transport, now: f
     try:
         async with asyncio.timeout(_LONGEST_S):
             response = await transport.send(request)
-            start = await _start_of(response)
+            start = await start_of(response, _MAX_BYTES)
     except TimeoutError:
         raise APITimeoutError(
             f"{urlsplit(url).hostname} did not finish its answer within {_LONGEST_S:g} s.",
@@ -162,17 +161,3 @@ def _outcome(error: MinimaxError) -> Outcome:
             return "unclear"
         case _:
             return "failed"
-
-
-async def _start_of(response: HttpResponse) -> bytes:
-    """The beginning of a body; the rest is not waited for."""
-    body = b""
-    try:
-        async with aclosing(response.chunks()) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > _MAX_BYTES:
-                    break
-    finally:
-        response.close()
-    return body

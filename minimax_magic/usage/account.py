@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
@@ -25,7 +25,7 @@ from minimax_magic.errors import (
 )
 from minimax_magic.masked import MaskedStr
 from minimax_magic.messages import ApiFlavor
-from minimax_magic.transport import HttpResponse, Transport
+from minimax_magic.transport import Transport, start_of
 from minimax_magic.usage.rows import Billing
 from minimax_magic.wire.balance import BALANCE_PATH, Balance, read_balance
 from minimax_magic.wire.failures import error_from_response, parse_json
@@ -193,8 +193,10 @@ class AccountReader:
                 response = await self._transport.send(
                     HttpRequest("GET", url, headers, silence_s=_SILENCE_S)
                 )
-                # masked at once, since a traceback may show the variables here
-                body = mask(await _start_of(response), (bearer,)).encode()
+                # masked at once, since a traceback may show the variables here; what was cut off is
+                # not read as JSON then
+                start = start_of(response, _MAX_ANSWER_BYTES)
+                body = mask((await start).decode("utf-8", "replace"), (bearer,)).encode()
         except TimeoutError:
             raise APITimeoutError(
                 f"{_host(url)} did not finish its answer within {_ANSWER_S:g} s.",
@@ -356,19 +358,6 @@ def _of_quota(quota: Quota) -> AccountState:
 
 def _of_balance(balance: Balance) -> AccountState:
     return AccountState(None, balance, fetched_at=balance.fetched_at)
-
-
-async def _start_of(response: HttpResponse) -> str:
-    body = b""
-    try:
-        async with aclosing(response.chunks()) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > _MAX_ANSWER_BYTES:
-                    break  # it will not be read as JSON then
-    finally:
-        response.close()
-    return body.decode("utf-8", "replace")
 
 
 def _said(error: MinimaxError) -> str:
