@@ -12,7 +12,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import aclosing, suppress
 from typing import Any, Generic, TypeVar
 
@@ -49,6 +49,25 @@ class BackgroundLoop:
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def result_of(
+        self, coroutine: Coroutine[Any, Any, T], meanwhile: Callable[[], None] = lambda: None
+    ) -> T:
+        """What a coroutine gives; blocks this thread. An interrupt cancels it and is raised.
+
+        Args:
+            meanwhile: Called now and then while it is waited for, and once more at the end.
+        """
+        future = self.submit(coroutine)
+        try:
+            while not future.done():
+                wait([future], _POLL_S)
+                meanwhile()
+            meanwhile()  # what was said just before the end
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
 
     def stop(self) -> None:
         """Ends the thread and all that runs on it. Used again, the loop is made anew."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import queue
 from collections.abc import Callable, Coroutine
-from concurrent import futures
-from concurrent.futures import Future
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
     from minimax_magic.widgets.view_models import LoginModel
 
 T = TypeVar("T")
-
-# An interrupt is noticed this often while a person is waited for.
-_POLL_S = 0.1
 
 
 class LoginCommands:
@@ -218,15 +213,9 @@ class LoginCommands:
         self, work: Coroutine[Any, Any, T], meanwhile: Callable[[], None] = lambda: None
     ) -> T:
         """The result of work on the background loop; a stop cancels it."""
-        future: Future[T] = self._background.submit(work)
         try:
-            while not future.done():
-                futures.wait([future], _POLL_S)
-                meanwhile()
-            meanwhile()  # what was said just before the end
-            return future.result()
+            return self._background.result_of(work, meanwhile)
         except KeyboardInterrupt:
-            future.cancel()
             raise CellInterrupted(
                 "it was cancelled; `%minimax status` shows what is stored."
             ) from None

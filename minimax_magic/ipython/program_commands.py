@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 
     from minimax_magic.ipython.bridge import BackgroundLoop
     from minimax_magic.session import Session
-
-# An interrupt is noticed this often while a server or the gateway is asked.
-_POLL_S = 0.05
 
 
 class ProgramCommands:
@@ -90,14 +86,10 @@ class ProgramCommands:
 
     def _environment(self, program: str, model: str | None) -> Any:
         work = environment_of(self._session, program, process_environ(), model=model)
-        future = self._background.submit(work)
         try:
             with interrupts.raised():  # also in a cell that awaits
-                while not future.done():
-                    futures.wait([future], _POLL_S)
-            return future.result()
+                return self._background.result_of(work)
         except KeyboardInterrupt:
-            future.cancel()
             raise CellInterrupted("nothing was shown.") from None
         except MinimaxError as error:
             raise CellError(error) from None
